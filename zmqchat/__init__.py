@@ -1,0 +1,3 @@
+"""Group messaging for a local network with no server."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,77 @@
+"""Timings and choices of a node; checked when built, never changed while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from zmqchat.model.errors import BadConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a machine needs to know of the outside; all times in seconds.
+
+    ping_idle_s               an idle link is pinged after this silence (DESIGN 3)
+    link_dead_s               a link without any sign of life for this long is dead
+    offline_s                 a peer without a link for this long is shown offline
+    redial_max_s              longest wait between dials of a peer lost less than recent_s ago
+    recent_s                  how long a lost peer counts as recent
+    redial_gone_max_s         longest wait between dials of a peer long gone
+    dial_timeout_s            an unanswered HELLO is given up after this
+    duplicate_probe_s         how long an old session may take to answer when its id dials again
+    have_author_s             a HAVE to the author or the link a batch came by is sent within this
+    have_others_s             a HAVE to the other members is sent within this
+    offer_min_s               an author without HAVE offers its frontier after max(this, 3 RTT)
+    sync_interval_s           anti-entropy with one random peer, on average
+    sync_jitter               and by what fraction it varies
+    sync_idle_s               an exchange without progress is dropped after this
+    gap_wait_s                how long a cursor waits for a missing part that is being sent
+    read_marker_s             read markers of a room are coalesced over this
+    log_probe_s               how long to wait for peers before the first append after a power loss
+    slow_s                    a peer over its byte budget for this long gets no more live batches
+    peer_exchange_s           addresses of peers are told again after this
+    penalty_max_s             longest wait for a peer that misbehaves
+    """
+
+    ping_idle_s: float = 2.0
+    link_dead_s: float = 6.0
+    offline_s: float = 30.0
+    redial_max_s: float = 4.0
+    recent_s: float = 600.0
+    redial_gone_max_s: float = 300.0
+    dial_timeout_s: float = 2.0
+    duplicate_probe_s: float = 0.5
+    have_author_s: float = 0.05
+    have_others_s: float = 1.0
+    offer_min_s: float = 0.5
+    sync_interval_s: float = 10.0
+    sync_jitter: float = 0.3
+    sync_idle_s: float = 30.0
+    gap_wait_s: float = 30.0
+    read_marker_s: float = 2.0
+    log_probe_s: float = 2.0
+    slow_s: float = 10.0
+    peer_exchange_s: float = 60.0
+    penalty_max_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e6:
+                raise BadConfig(f"{field.name} must be a positive number, not {value!r}")
+        ordered = (
+            ("ping_idle_s", "link_dead_s"),
+            ("link_dead_s", "offline_s"),
+            ("redial_max_s", "redial_gone_max_s"),
+            ("have_author_s", "offer_min_s"),
+        )
+        for low, high in ordered:
+            if getattr(self, low) >= getattr(self, high):
+                raise BadConfig(f"{low} must be less than {high}")
+        if self.sync_jitter >= 1:
+            raise BadConfig("sync_jitter is a fraction below 1")
+
+    def scaled(self, factor: float) -> Config:
+        """The same with each time multiplied by `factor`: integration tests divide all by ten."""
+        times = {f.name: getattr(self, f.name) * factor for f in fields(self) if f.name.endswith("_s")}
+        return replace(self, **times)

@@ -1,0 +1,184 @@
+"""Every bound in one place: its unit, what it guards against, and the worst it can cost.
+
+Sizes are of payloads; `net/` adds what CURVE adds. Relations between limits are asserted at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Messages and batches (DESIGN 4) --------------------------------------------------------------
+
+TEXT_BYTES_MAX: Final = 64 * KIB
+"""UTF-8 bytes of a text. A page of history must hold several; a longer text is a file."""
+
+EVENT_BYTES_MAX: Final = TEXT_BYTES_MAX + KIB
+"""A packed event: the largest body plus salt, clock and context."""
+
+BATCH_EVENTS_MAX: Final = 1_000
+"""Events a batch: bounds the digests that a receiver computes for one frame (about 1 ms)."""
+
+BATCH_BYTES_MAX: Final = 256 * KIB
+"""header + sum(max(event, 34) + 5): deleting bodies never makes a batch larger than this."""
+
+FRAME_BYTES_MAX: Final = BATCH_BYTES_MAX + 4 * KIB
+"""Any frame on direct or feed. Unpacking one costs at most 20 MiB (72 times its bytes at worst)."""
+
+DOOR_FRAME_BYTES_MAX: Final = 4_000
+"""A door frame: strangers send these, so a flood of them must stay cheap."""
+
+AFTER_HEADS_MAX: Final = 4
+"""Heads in an event's `after`: context for a reader, 48 bytes each."""
+
+PACK_DEPTH_MAX: Final = 16
+"""Nesting of any value from the network: deeper ones would break recursion in whoever formats them."""
+
+CONTENT_TYPE_BYTES_MAX: Final = 128
+"""UTF-8 bytes of an app event's content type."""
+
+NAME_CELLS_MAX: Final = 32
+"""Terminal cells of a nickname: it stands in a column of its own."""
+
+NAME_BYTES_MAX: Final = 256
+"""UTF-8 bytes of a nickname as a profile event may carry it; what is shown is cut to NAME_CELLS_MAX."""
+
+NUMBER_MAX: Final = 2**53
+"""Largest event or log number: room for arithmetic everywhere, in every language."""
+
+# Logs and frontiers ----------------------------------------------------------------------------
+
+RANGES_MAX: Final = 8
+"""Disjoint ranges a log: a peer that sends every second batch must not grow a frontier without end."""
+
+BRANCHES_MAX: Final = 4
+"""Branches a forked log: who forks his log a thousand times fills nobody's disk."""
+
+LOGS_PER_AUTHOR_MAX: Final = 256
+"""Logs an author and room: a log number is free, a frontier entry (about 150 B) is not."""
+
+FAR_BATCHES_MAX: Final = 64
+"""Batches a peer that wait in memory because they fit no range."""
+
+FAR_BYTES_MAX: Final = 4 * MIB
+"""Bytes of the same, a peer."""
+
+ROOMS_MAX: Final = 4_096
+"""Rooms this node is in; equals the feed topics that a peer may subscribe to."""
+
+MEMBERS_PER_ROOM_MAX: Final = 20_000
+"""Members remembered a room; identities are free in an open mesh."""
+
+CLOCK_AHEAD_MS_MAX: Final = 60_000
+"""How far ahead of us a peer's clock may be and still move ours."""
+
+CLOCK_FOLD_MS: Final = 7 * 24 * 3_600_000
+"""Messages further ahead than this are folded into one line by faces."""
+
+# Links -------------------------------------------------------------------------------------------
+
+PEERS_LIVE_MAX: Final = 256
+"""Links of the full mesh. 3 sockets' worth of file descriptors each; the bounded overlay comes later."""
+
+CANDIDATES_MAX: Final = 4_096
+"""Addresses heard by discovery: random replacement above it, 10 dials a second at most."""
+
+PEERS_REMEMBERED_MAX: Final = 1_024
+"""Peers whose addresses are kept in the store."""
+
+ENDPOINTS_PER_PEER_MAX: Final = 8
+"""Addresses a peer may name in HELLO: each costs a dial a minute at most."""
+
+DIALS_AT_ONCE_MAX: Final = 4
+"""Handshakes out at a time: a thundering herd must not starve the loop (2 ms of CPU each)."""
+
+DIALS_PER_S_MAX: Final = 10
+"""New dials a second, over all candidates."""
+
+DOOR_FRAMES_PER_S_MAX: Final = 50
+"""HELLOs answered a second: a flood at the door can't slow the mesh."""
+
+LINK_UNACKNOWLEDGED_BYTES_MAX: Final = 8 * MIB
+"""Live bytes a peer may leave unacknowledged before it gets no more live traffic (catches up by sync)."""
+
+PING_ANSWERS_PER_S_MAX: Final = 10
+"""Pings answered a second and peer; the rest is dropped before it is decoded."""
+
+FEED_TOPICS_PER_PEER_MAX: Final = ROOMS_MAX
+"""Feed topics a peer may hold: XPUB keeps 1.1 KB each, under no high-water mark."""
+
+FEED_TOPICS_PER_S_MAX: Final = 200
+"""Subscriptions a second and peer, averaged over 5 s: the same threat, faster."""
+
+HALF_OPEN_MAX: Final = 256
+"""Connections that have not finished their handshake: 5 KB and a file descriptor each."""
+
+HALF_OPEN_PER_ADDRESS_MAX: Final = 8
+"""The same from one address; the oldest is cut first. Not for loopback, where all share one."""
+
+UNREAD_DOOR_BYTES_MAX: Final = 64 * KIB
+"""Bytes received on a door connection beyond those delivered: an endless multipart ends here."""
+
+UNREAD_LINK_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
+"""The same on a direct or feed connection."""
+
+# Sync --------------------------------------------------------------------------------------------
+
+PAGE_BYTES_MAX: Final = BATCH_BYTES_MAX
+"""One answer to WANT: whole batches, at least one."""
+
+PAGES_IN_FLIGHT_MAX: Final = 8
+"""Pages granted to a peer at a time: 2 MiB on the way, enough to hide a commit and a round trip."""
+
+EXCHANGES_AT_ONCE_MAX: Final = 4
+"""Full frontier exchanges that run at once."""
+
+SUMMARY_ENTRIES_MAX: Final = 4_096
+"""Rooms or logs in one frame of a summary; more come in further frames."""
+
+REPAIR_BYTES_PER_S_MAX: Final = 256 * MIB
+"""Bytes of repair that a peer is sent a second: bounds a looping asker, and is above what a LAN carries."""
+
+# Store -------------------------------------------------------------------------------------------
+
+MAP_BYTES_MIN: Final = 64 * MIB
+"""First size of the LMDB map; it doubles, so about ten resizes in a lifetime."""
+
+STORE_GROUP_BYTES_MAX: Final = 16 * MIB
+"""What one transaction takes from the queue: bounds the time until its futures resolve."""
+
+STORE_QUEUE_BYTES_MAX: Final = 64 * MIB
+"""Bytes that wait for the writer; beyond it live traffic is refused and comes back by sync."""
+
+READERS_MAX: Final = 512
+"""LMDB reader slots; ours use at most READ_THREADS_MAX of them, inspectors the rest."""
+
+READ_THREADS_MAX: Final = 4
+"""Threads that read the store."""
+
+ROWS_PER_PAGE_MAX: Final = 256
+"""Rows read in one transaction: a long reader pins pages and the file never shrinks."""
+
+HOT_BYTES_MAX: Final = 8 * MIB
+"""Batches a room kept in memory after their commit, for cursors that are at the live end."""
+
+# Publishing --------------------------------------------------------------------------------------
+
+PENDING_BYTES_MAX: Final = 4 * MIB
+"""Own events of a room that wait for the batch in flight; `send` waits above it, `post` raises."""
+
+SEND_WINDOW_EVENTS_MAX: Final = 8_192
+"""Events of one `send_all` on their way at once."""
+
+# Control socket -----------------------------------------------------------------------------------
+
+CONTROL_LINE_BYTES_MAX: Final = MIB
+CONTROL_CLIENTS_MAX: Final = 32
+CONTROL_WRITE_BUFFER_BYTES_MAX: Final = 64 * KIB
+
+assert EVENT_BYTES_MAX + 1 * KIB < BATCH_BYTES_MAX < FRAME_BYTES_MAX
+assert PAGE_BYTES_MAX <= BATCH_BYTES_MAX
+assert PENDING_BYTES_MAX >= 2 * BATCH_BYTES_MAX
+assert STORE_GROUP_BYTES_MAX < STORE_QUEUE_BYTES_MAX < 2 * STORE_QUEUE_BYTES_MAX

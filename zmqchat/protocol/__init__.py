@@ -1,0 +1,1 @@
+"""Layer 4: state machines, facts in and effects out; standard library only."""

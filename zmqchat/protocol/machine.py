@@ -1,0 +1,74 @@
+"""What every machine is: tables of what it hears, and an outbox of what it wants.
+
+A machine has state of its own and nothing else. `Mesh` hands it the facts and frames that its tables
+list; what it appends to its outbox is either an effect for the runner or a fact for other machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zmqchat.model.faults import Fault
+from zmqchat.model.ids import PeerId
+from zmqchat.protocol.effects import Effect
+from zmqchat.protocol.facts import Fact, Instant
+
+FactHandler = Callable[[Any, Instant], None]
+FrameHandler = Callable[[PeerId, Any, Instant], None]
+
+
+class Machine:
+    """The base of all machines.
+
+    facts    by type of fact: what is called with (fact, instant)
+    frames   by type of frame: what is called with (peer, frame, instant), for linked peers only
+    timer    the first element of this machine's timer names; TimerFired reaches only its owner
+    """
+
+    timer: str = ""
+
+    def __init__(self) -> None:
+        self.outbox: list[Effect | Fact] = []
+        self.facts: Mapping[type[Fact], FactHandler] = {}
+        self.frames: Mapping[type[Any], FrameHandler] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLinked(Fact):
+    """A link to this peer works in both directions; the data machines may talk over it.
+
+    store and generation name the peer's store as its HELLO or WELCOME told them
+    """
+
+    peer: PeerId
+    store: bytes
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerUnlinked(Fact):
+    """The link is gone; reason "bye", "lost", "silent", "replaced", "fault", "stopped"."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerFaulted(Fact):
+    """A peer broke a rule; `peers` keeps the score and disconnects below its floor."""
+
+    peer: PeerId
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFrame(Fact):
+    """Another machine's wish to send a frame object to a linked peer; `peers` knows by which way.
+
+    `payload` is the encoded frame. Dropped where the peer is not linked.
+    """
+
+    peer: PeerId
+    payload: bytes
