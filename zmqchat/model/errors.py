@@ -1,27 +1,27 @@
 """What zmqchat raises at its caller; a peer's fault never becomes one of these.
 
-    ZmqChatError
-    ├── UsageError (also a ValueError)      the call itself is wrong
-    │   ├── BadPeerId, BadRoomName, BadAddress, BadName, BadConfig, BadCursor
-    │   ├── BadText                         empty, or not encodable as UTF-8
-    │   └── MessageTooLarge                 over the limit of its kind
-    ├── NotStored                           the message was not accepted; nothing of it is kept
-    │   ├── StoreFull                       no room on the disk
-    │   └── StoreBroken                     the disk fails
-    ├── DeliveryTimeout                     stored, but not yet where `until` wanted it
-    ├── CursorLost                          a cursor of another store, or of a room that it never had
-    ├── HomeError                           the home can't be used
-    │   ├── HomeInUse                       another process owns it
-    │   ├── HomeUnusable                    not readable, not writable, on a network file system
-    │   ├── IdentityDamaged                 the key can't be read; it is never replaced
-    │   ├── StoreDamaged                    the store's file is damaged or truncated
-    │   └── StoreVersion                    written by a newer zmqchat
-    ├── NetworkError                        sockets can't be had
-    │   ├── PortInUse                       the address that was asked for is taken
-    │   └── FileLimit                       too few file descriptors allowed
-    ├── NodeClosed                          the node is stopped
-    ├── WrongProcess                        a node inherited through fork
-    └── ControlError                        the running node can't be reached or refused
+ZmqChatError
+├── UsageError (also a ValueError)      the call itself is wrong
+│   ├── BadPeerId, BadRoomName, BadAddress, BadName, BadConfig, BadCursor
+│   ├── BadText                         empty, or not encodable as UTF-8
+│   └── MessageTooLarge                 over the limit of its kind
+├── NotStored                           the message was not accepted; nothing of it is kept
+│   ├── StoreFull                       no room on the disk
+│   └── StoreBroken                     the disk fails
+├── DeliveryTimeout                     stored, but not yet where `until` wanted it
+├── CursorLost                          a cursor of another store, or of a room that it never had
+├── HomeError                           the home can't be used
+│   ├── HomeInUse                       another process owns it
+│   ├── HomeUnusable                    not readable, not writable, on a network file system
+│   ├── IdentityDamaged                 the key can't be read; it is never replaced
+│   ├── StoreDamaged                    the store's file is damaged or truncated
+│   └── StoreVersion                    written by a newer zmqchat
+├── NetworkError                        sockets can't be had
+│   ├── PortInUse                       the address that was asked for is taken
+│   └── FileLimit                       too few file descriptors allowed
+├── NodeClosed                          the node is stopped
+├── WrongProcess                        a node inherited through fork
+└── ControlError                        the running node can't be reached or refused
 """
 
 from __future__ import annotations
