@@ -54,9 +54,8 @@ class QuietDiscovery:
         """Nothing may be sent, so nothing is known."""
         return ()
 
-    def _follow(self, interfaces: tuple[Interface, ...]) -> None:
-        if not self._only:
-            self._callbacks.interfaces_changed(reachable_hosts(interfaces))
+    def _follow(self, _: tuple[Interface, ...]) -> None:
+        self._callbacks.interfaces_changed(self.hosts())
 
 
 def no_such_interface(name: str) -> str:

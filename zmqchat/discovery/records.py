@@ -139,7 +139,7 @@ def _scope_name(scope: str, interfaces: Iterable[Interface]) -> str | None:
 
 def packed_addresses(hosts: Iterable[str]) -> list[bytes]:
     """Addresses as A and AAAA records hold them; a scope is of no use to others and dropped."""
-    packed = {}
+    packed: dict[bytes, None] = {}
     for host in hosts:
         plain = host.partition("%")[0]
         packed[socket.inet_pton(socket.AF_INET6 if ":" in plain else socket.AF_INET, plain)] = None
