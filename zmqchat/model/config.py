@@ -31,6 +31,7 @@ class Config:
     slow_s                    a peer over its byte budget for this long gets no more live batches
     peer_exchange_s           addresses of peers are told again after this
     penalty_max_s             longest wait for a peer that misbehaves
+    exchange_dials            whether addresses that peers tell are dialled (else only our own findings are)
     """
 
     ping_idle_s: float = 2.0
@@ -53,10 +54,13 @@ class Config:
     slow_s: float = 10.0
     peer_exchange_s: float = 60.0
     penalty_max_s: float = 600.0
+    exchange_dials: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.type in ("bool", bool):
+                continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e6:
                 raise BadConfig(f"{field.name} must be a positive number, not {value!r}")
         ordered = (

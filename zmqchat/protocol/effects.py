@@ -223,3 +223,32 @@ class Deliver(Effect):
 
     arrival: PutArrival
     raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerCameOnline(Effect):
+    """A peer is in touch again (or for the first time)."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerWentOffline(Effect):
+    """A peer said BYE, or had no link for offline_s."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityShared(Effect):
+    """Two live nodes use this identity: ours, or (peer) another's."""
+
+    peer: PeerId
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(Effect):
+    """One line that the user should read, with what to do."""
+
+    text: str

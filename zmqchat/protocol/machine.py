@@ -13,7 +13,7 @@ from typing import Any
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import PeerId
 from zmqchat.protocol.effects import Effect
-from zmqchat.protocol.facts import Fact, Instant
+from zmqchat.protocol.facts import Endpoint, Fact, Instant
 
 FactHandler = Callable[[Any, Instant], None]
 FrameHandler = Callable[[PeerId, Any, Instant], None]
@@ -72,3 +72,85 @@ class SendFrame(Fact):
 
     peer: PeerId
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialWanted(Fact):
+    """`peers` wants the door at endpoint dialled; expected is the id that must answer, None for any."""
+
+    endpoint: Endpoint
+    expected: PeerId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialEnded(Fact):
+    """A dial ended without WELCOME: reason "refused", "timeout", "unreachable" or a REFUSED's reason."""
+
+    endpoint: Endpoint
+    expected: PeerId | None
+    peer: PeerId | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcomed(Fact):
+    """A session with this peer begins: by its door's WELCOME (dialled) or by ours.
+
+    endpoint   where its sockets are, as far as it is known to work (dialled) or told (not dialled)
+    told       all endpoints that it named
+    """
+
+    peer: PeerId
+    dialled: bool
+    endpoint: Endpoint
+    told: tuple[Endpoint, ...]
+    instance: bytes
+    store: bytes
+    generation: int
+    version: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeWanted(Fact):
+    """A known peer id dials with a new instance: does the old session still answer?"""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAnswered(Fact):
+    """A sign of life came over the probed session: there are two nodes with one identity."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionReplaced(Fact):
+    """The peer restarted: its old session is dead, a new one follows."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSilent(Fact):
+    """Nothing was heard over this link for link_dead_s."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Fact):
+    """A session is over, linked or never linked; the peer must knock again."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPenalised(Fact):
+    """The peer's score fell to the floor: it is refused at the door until then."""
+
+    peer: PeerId
+    until_s: float

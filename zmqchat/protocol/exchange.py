@@ -1,0 +1,114 @@
+"""Peer exchange: a node that is told of one peer learns of all.
+
+How it works. A new link gets PEERS with every peer that we are linked to or remember, its endpoints and
+whether we are linked to it; all other links get the newcomer's entry, coalesced over a moment. Every
+peer_exchange_s the whole list goes again, so that a lost frame costs a minute. An entry is only a
+hint to dial: who answers there, CURVE and the door prove.
+
+Loopback endpoints are told to, and taken from, peers over loopback alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zmqchat.model.addresses import Endpoint
+from zmqchat.model.config import Config
+from zmqchat.model.ids import PeerId
+from zmqchat.model.limits import ENDPOINTS_PER_PEER_MAX
+from zmqchat.protocol.addressbook import is_loopback, is_usable
+from zmqchat.protocol.effects import SetTimer
+from zmqchat.protocol.facts import Instant, PeerSighted, TimerFired
+from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.protocol.peers import Peers
+from zmqchat.wire.frames import PeerEntry, encode
+from zmqchat.wire.frames import Peers as PeersFrame
+
+ENTRIES_MAX = 256
+"""Peers named in one frame: about 40 KiB at worst."""
+
+COALESCE_S = 0.1
+"""How long news of peers waits for more of it."""
+
+
+class Exchange(Machine):
+    """The gossip of addresses; knows besides which peers are linked to which."""
+
+    timer = "exchange"
+
+    def __init__(self, me: PeerId, config: Config, peers: Peers, is_valid_peer: Callable[[PeerId], bool]) -> None:
+        super().__init__()
+        self._me = me
+        self._config = config
+        self._peers = peers
+        self._is_valid_peer = is_valid_peer
+        self._news: dict[PeerId, None] = {}
+        self._fresh: dict[PeerId, None] = {}
+        self.linked_of: dict[PeerId, frozenset[PeerId]] = {}
+        self.facts = {
+            PeerLinked: self._linked,
+            PeerUnlinked: self._unlinked,
+            TimerFired: self._timer_fired,
+        }
+        self.frames = {PeersFrame: self._told}
+
+    def _linked(self, fact: PeerLinked, at: Instant) -> None:
+        self._fresh[fact.peer] = None
+        self._tell_soon(fact.peer, at)
+
+    def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
+        self._fresh.pop(fact.peer, None)
+        self.linked_of.pop(fact.peer, None)
+        self._tell_soon(fact.peer, at)
+
+    def _tell_soon(self, peer: PeerId, at: Instant) -> None:
+        if not self._news:
+            self.outbox.append(SetTimer(name=(self.timer, "news"), at_s=at.now_s + COALESCE_S))
+        self._news[peer] = None
+
+    def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
+        if fact.name[1] == "round":
+            self._fresh.update(dict.fromkeys(sorted(self._peers.linked)))
+        for peer in self._fresh:
+            self._tell(peer, self._everybody())
+        for peer in sorted(self._peers.linked):
+            if peer not in self._fresh:
+                self._tell(peer, [p for p in self._news if p != peer])
+        self._fresh.clear()
+        self._news.clear()
+        self.outbox.append(SetTimer(name=(self.timer, "round"), at_s=at.now_s + self._config.peer_exchange_s))
+
+    def _everybody(self) -> list[PeerId]:
+        linked = sorted(self._peers.linked)
+        others = [p for p, target in self._peers.book.peers() if target.lost_s is not None and p not in linked]
+        return (linked + others)[:ENTRIES_MAX]
+
+    def _tell(self, to: PeerId, about: list[PeerId]) -> None:
+        loopback = self._peers.reached_over_loopback(to)
+        entries: list[PeerEntry] = []
+        for peer in about:
+            target = self._peers.book.of(peer)
+            if peer == to or target is None:
+                continue
+            places = tuple(e for e in target.endpoints if is_usable(e, loopback=loopback))
+            entries.append(PeerEntry(peer=peer, linked=self._peers.is_linked(peer), endpoints=places))
+        if entries:
+            self.outbox.append(SendFrame(peer=to, payload=encode(PeersFrame(entries=tuple(entries)))))
+
+    def _told(self, peer: PeerId, frame: PeersFrame, _at: Instant) -> None:
+        loopback = self._peers.reached_over_loopback(peer)
+        linked = set(self.linked_of.get(peer, frozenset()))
+        for entry in frame.entries[:ENTRIES_MAX]:
+            if entry.peer == self._me or not self._is_valid_peer(entry.peer):
+                continue
+            if entry.linked:
+                linked.add(entry.peer)
+            else:
+                linked.discard(entry.peer)
+            for endpoint in entry.endpoints[:ENDPOINTS_PER_PEER_MAX]:
+                self._sight(endpoint, entry.peer, loopback)
+        self.linked_of[peer] = frozenset(sorted(linked)[:ENTRIES_MAX])
+
+    def _sight(self, endpoint: Endpoint, peer: PeerId, loopback: bool) -> None:
+        if is_usable(endpoint, loopback=loopback and is_loopback(endpoint.host)):
+            self.outbox.append(PeerSighted(endpoint=endpoint, peer=peer, source="exchange"))

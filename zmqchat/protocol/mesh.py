@@ -1,0 +1,128 @@
+"""The mesh machine: routes facts and frames to the machines that list them, and collects effects.
+
+How it works. A fact is given to each machine whose table names its type, in the order of the machines.
+What a machine puts into its outbox is taken before the next fact, in its order and depth first: an
+effect goes out, a fact is routed with all that follows from it. A frame is decoded once;
+`Push`, `Ping` and everything of unlinked peers are sorted out before decoding. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from zmqchat.model.faults import Fault
+from zmqchat.model.ids import PeerId
+from zmqchat.protocol.effects import Effect
+from zmqchat.protocol.facts import Fact, FeedReceived, FrameReceived, Instant, TimerFired
+from zmqchat.protocol.machine import FactHandler, FrameHandler, Machine, PeerFaulted
+from zmqchat.protocol.peers import Peers
+from zmqchat.protocol.presence import Presence
+from zmqchat.wire.frames import Link, Linked, Ping, UnknownFrame, decode, type_byte
+
+Item = Effect | Fact
+
+_PING = type_byte(Ping)
+_BEFORE_LINK = frozenset({type_byte(Link), type_byte(Linked)})
+
+
+class Mesh:
+    """All machines of a node behind one door for facts."""
+
+    def __init__(self, machines: Sequence[Machine], peers: Peers, presence: Presence) -> None:
+        self._machines = tuple(machines)
+        self._peers = peers
+        self._presence = presence
+        self._by_fact: dict[type[Fact], list[tuple[Machine, FactHandler]]] = {}
+        self._by_frame: dict[type, tuple[Machine, FrameHandler]] = {}
+        self._by_timer: dict[str, tuple[Machine, FactHandler]] = {}
+        self._effects: list[Effect] = []
+        self.unknown_frames = 0
+        for machine in self._machines:
+            for fact_type, handler in machine.facts.items():
+                if fact_type is TimerFired:
+                    assert machine.timer not in self._by_timer, machine.timer
+                    self._by_timer[machine.timer] = (machine, handler)
+                else:
+                    self._by_fact.setdefault(fact_type, []).append((machine, handler))
+            for frame_type, frame_handler in machine.frames.items():
+                assert frame_type not in self._by_frame, frame_type
+                self._by_frame[frame_type] = (machine, frame_handler)
+
+    def handle(self, fact: Fact, at: Instant) -> None:
+        """Take one fact and all that follows from it at this moment."""
+        self._drain(deque((fact,)), at)
+
+    def settle(self, at: Instant) -> None:
+        """Collect what orders given as method calls (posting) have put into outboxes."""
+        queue: deque[Item] = deque()
+        for machine in self._machines:
+            queue.extend(machine.outbox)
+            machine.outbox = []
+        self._drain(queue, at)
+
+    def take_effects(self) -> list[Effect]:
+        """The effects since the last call, in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _drain(self, queue: deque[Item], at: Instant) -> None:
+        while queue:
+            item = queue.popleft()
+            if isinstance(item, Effect):
+                self._effects.append(item)
+            else:
+                self._route(item, at, queue)
+
+    def _route(self, fact: Fact, at: Instant, queue: deque[Item]) -> None:
+        if isinstance(fact, FrameReceived):
+            self._frame(fact, at, queue)
+            return
+        if isinstance(fact, TimerFired):
+            owner = self._by_timer.get(str(fact.name[0]))
+            if owner is not None:
+                owner[1](fact, at)
+                _collect(owner[0], queue)
+            return
+        if isinstance(fact, FeedReceived):
+            if not self._peers.is_linked(fact.peer):
+                return
+            self._heard(fact.peer, at, queue)
+        items: list[Item] = []
+        for machine, handler in self._by_fact.get(type(fact), ()):
+            handler(fact, at)
+            if machine.outbox:
+                items += machine.outbox
+                machine.outbox = []
+        queue.extendleft(reversed(items))
+
+    def _heard(self, peer: PeerId, at: Instant, queue: deque[Item]) -> None:
+        self._presence.heard(peer, at.now_s)
+        _collect(self._presence, queue)
+
+    def _frame(self, fact: FrameReceived, at: Instant, queue: deque[Item]) -> None:
+        peer, payload = fact.peer, fact.payload
+        self._heard(peer, at, queue)
+        kind = payload[0] if payload else -1
+        if kind not in _BEFORE_LINK and not self._peers.is_linked(peer):
+            return
+        if kind == _PING and not self._presence.ping_allowed(peer, at.now_s):
+            return
+        frame = decode(payload)
+        if isinstance(frame, Fault):
+            queue.appendleft(PeerFaulted(peer=peer, fault=frame))
+            return
+        if isinstance(frame, UnknownFrame):
+            self.unknown_frames += 1
+            return
+        owner = self._by_frame.get(type(frame))
+        if owner is not None:
+            owner[1](peer, frame, at)
+            _collect(owner[0], queue)
+
+
+def _collect(machine: Machine, queue: deque[Item]) -> None:
+    """Put what the machine wants at the head of the queue, in its order."""
+    if machine.outbox:
+        items, machine.outbox = machine.outbox, []
+        queue.extendleft(reversed(items))

@@ -1,0 +1,430 @@
+"""Peers: one link a pair, dialled, kept and redialled; the score of each peer.
+
+How it works. `addressbook` says who is due; this machine dials the door through `admission`, and after
+WELCOME opens direct, then the feed. Both sides may dial at once; the connection dialled by the smaller
+id wins: the larger id, when it has itself welcomed the peer, gives that connection a moment before
+it opens its own, and closes its own later where both came up.
+
+    none --Welcomed--> session --Link/Linked--> linked --lost, silent, bye, fault--> none, redial
+
+A session that has no link after twice dial_timeout_s ends. Frames travel on the winning connection; both
+are read. The feed is an extra: where it can't be opened the peer pushes over the direct link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from zmqchat.model.addresses import Endpoint
+from zmqchat.model.config import Config
+from zmqchat.model.faults import SCORE_FLOOR
+from zmqchat.model.ids import PeerId
+from zmqchat.model.limits import DIALS_PER_S_MAX
+from zmqchat.protocol.addressbook import AddressBook, is_loopback, is_usable
+from zmqchat.protocol.effects import CloseDirect, Expel, OpenDirect, OpenFeed, Send, SetTimer
+from zmqchat.protocol.facts import (
+    DirectClosed,
+    DirectOpened,
+    EndpointsChanged,
+    FeedClosed,
+    FeedOpened,
+    InboundClosed,
+    Instant,
+    NodeStarted,
+    PeerAbused,
+    PeerSighted,
+    StopRequested,
+    TimerFired,
+    Woke,
+)
+from zmqchat.protocol.machine import (
+    DialEnded,
+    DialWanted,
+    Machine,
+    PeerFaulted,
+    PeerLinked,
+    PeerPenalised,
+    PeerSilent,
+    PeerUnlinked,
+    SendFrame,
+    SessionEnded,
+    SessionReplaced,
+    Welcomed,
+)
+from zmqchat.wire.frames import Bye, Link, Linked, encode
+
+SCORE_RECOVERED_PER_S = 10 / 60
+PENALTY_FIRST_S = 30.0
+WAIT_FOR_WINNER_S = 0.3
+"""How long the larger id waits for the smaller id's connection when both dialled."""
+CLOSE_LOSER_S = 2.0
+FEED_RETRY_S = 15.0
+ENDPOINTS_AT_ONCE = 3
+"""Doors of one peer dialled at the same time (RFC 8305, happy eyeballs, in a simple form)."""
+
+
+@dataclass(slots=True)
+class LinkState:
+    """One session and its connections.
+
+    outbound   None, "opening" or "open": our DEALER to the peer
+    inbound    the peer's DEALER to us has said LINK
+    feed       None, "opening" or "open": our SUB to the peer
+    """
+
+    endpoint: Endpoint
+    told: tuple[Endpoint, ...]
+    instance: bytes
+    store: bytes
+    generation: int
+    version: int
+    dialled: bool
+    since_s: float
+    outbound: str | None = None
+    inbound: bool = False
+    linked: bool = False
+    feed: str | None = None
+    feed_attempt: int = 0
+
+
+@dataclass(slots=True)
+class _Score:
+    value: float = 0.0
+    at_s: float = 0.0
+    penalties: int = 0
+
+
+class Peers(Machine):
+    """The link machine; emits PeerLinked and PeerUnlinked, and turns SendFrame into Send."""
+
+    timer = "peers"
+
+    def __init__(self, me: PeerId, instance: bytes, config: Config, rng: Random, dials_free: Callable[[], int]) -> None:
+        super().__init__()
+        self._me = me
+        self._instance = instance
+        self._config = config
+        self._dials_free = dials_free
+        self.book = AddressBook(config, rng)
+        self.links: dict[PeerId, LinkState] = {}
+        self.last_fault: dict[PeerId, str] = {}
+        self._linked: set[PeerId] = set()
+        self._scores: dict[PeerId, _Score] = {}
+        self._own: set[tuple[str, int]] = set()
+        self._own_ports: frozenset[int] = frozenset()
+        self._loopback_only = False
+        self._dial_budget = float(DIALS_PER_S_MAX)
+        self._dial_budget_at_s = 0.0
+        self._stopping = False
+        self.facts = {
+            NodeStarted: self._started,
+            EndpointsChanged: self._endpoints_changed,
+            Woke: self._woke,
+            PeerSighted: self._sighted,
+            DialEnded: self._dial_ended,
+            Welcomed: self._welcomed,
+            SessionReplaced: self._replaced,
+            DirectOpened: self._direct_opened,
+            DirectClosed: self._direct_closed,
+            InboundClosed: self._inbound_closed,
+            FeedOpened: self._feed_opened,
+            FeedClosed: self._feed_closed,
+            PeerSilent: self._silent,
+            PeerAbused: self._abused,
+            PeerFaulted: self._faulted,
+            SendFrame: self._send,
+            StopRequested: self._stop,
+            TimerFired: self._timer_fired,
+        }
+        self.frames = {Link: self._link, Linked: self._linked_frame, Bye: self._bye}
+
+    # Questions of other machines and the node --------------------------------------------------------
+
+    @property
+    def linked(self) -> frozenset[PeerId]:
+        """The peers with a working link."""
+        return frozenset(self._linked)
+
+    def is_linked(self, peer: PeerId) -> bool:
+        """Whether this peer has a working link."""
+        return peer in self._linked
+
+    def reached_over_loopback(self, peer: PeerId) -> bool:
+        """Whether the session with this peer runs over the loopback."""
+        link = self.links.get(peer)
+        return link is not None and is_loopback(link.endpoint.host)
+
+    # Start, sightings, dialling --------------------------------------------------------------------
+
+    def _started(self, fact: NodeStarted, at: Instant) -> None:
+        self._own_ports = frozenset(fact.ports)
+        self._set_own(fact.endpoints)
+        self._dial_due(at)
+
+    def _endpoints_changed(self, fact: EndpointsChanged, at: Instant) -> None:
+        self._set_own(fact.endpoints)
+        self.book.all_due(at.now_s)
+        self._dial_due(at)
+
+    def _set_own(self, endpoints: tuple[Endpoint, ...]) -> None:
+        self._own = {(e.host, e.door) for e in endpoints}
+
+    def _woke(self, _fact: Woke, at: Instant) -> None:
+        self.book.all_due(at.now_s)
+        self._dial_due(at)
+
+    def _is_own(self, endpoint: Endpoint) -> bool:
+        if (endpoint.host, endpoint.door) in self._own:
+            return True
+        return is_loopback(endpoint.host) and endpoint.door in self._own_ports
+
+    def _sighted(self, fact: PeerSighted, at: Instant) -> None:
+        if fact.peer == self._me or self._is_own(fact.endpoint):
+            return
+        if fact.source == "exchange" and not self._config.exchange_dials:
+            return
+        self.book.sighted(fact.endpoint, fact.peer, fact.source, at.now_s)
+        self._dial_due(at)
+
+    def _dial_due(self, at: Instant) -> None:
+        if self._stopping:
+            return
+        earned = (at.now_s - self._dial_budget_at_s) * DIALS_PER_S_MAX
+        self._dial_budget = min(float(DIALS_PER_S_MAX), self._dial_budget + earned)
+        self._dial_budget_at_s = at.now_s
+        free = self._dials_free()
+        next_s: float | None = None
+        for target in self.book.waiting(self.links.keys() | self._linked):
+            if target.due_s > at.now_s:
+                next_s = target.due_s
+                break
+            if target.dialling:
+                continue
+            if free <= 0 or self._dial_budget < 1:
+                next_s = at.now_s + 0.1
+                break
+            count = min(ENDPOINTS_AT_ONCE, len(target.endpoints), free, int(self._dial_budget))
+            for _ in range(count):
+                endpoint = target.endpoints[target.next_endpoint % len(target.endpoints)]
+                target.next_endpoint += 1
+                if self._is_own(endpoint):
+                    target.due_s = at.now_s + self._config.redial_gone_max_s
+                    continue
+                target.dialling.add(endpoint)
+                free -= 1
+                self._dial_budget -= 1
+                self.outbox.append(DialWanted(endpoint=endpoint, expected=target.peer))
+        self.outbox.append(SetTimer(name=(self.timer, "dial"), at_s=next_s))
+
+    def _dial_ended(self, fact: DialEnded, at: Instant) -> None:
+        if fact.reason == "self":
+            self.book.is_self(fact.endpoint, at.now_s)
+        self.book.failed(fact.endpoint, fact.expected, f"{fact.reason}: {fact.detail}", at.now_s)
+        if fact.reason in ("penalty", "full", "mesh", "duplicate") and fact.peer is not None:
+            self.book.hold(fact.peer, at.now_s + min(60.0, self._config.penalty_max_s))
+        self._dial_due(at)
+
+    # Sessions ---------------------------------------------------------------------------------------
+
+    def _welcomed(self, fact: Welcomed, at: Instant) -> None:
+        found_by = "hello"
+        if fact.dialled:
+            found_by = self.book.owned(fact.endpoint, fact.peer) or "hello"
+        loopback = is_loopback(fact.endpoint.host)
+        told = tuple(e for e in fact.told if is_usable(e, loopback=loopback) and not self._is_own(e))
+        target = self.book.learned(fact.peer, fact.endpoint, told, found_by)
+        target.dialling.clear()
+        link = self.links.get(fact.peer)
+        if link is None or link.instance != fact.instance:
+            link = self.links[fact.peer] = LinkState(
+                fact.endpoint, told, fact.instance, fact.store, fact.generation, fact.version, fact.dialled, at.now_s
+            )
+            self.outbox.append(
+                SetTimer(name=(self.timer, "session", fact.peer), at_s=at.now_s + 2 * self._config.dial_timeout_s)
+            )
+        if not fact.dialled:
+            link.told = told
+            return
+        if link.outbound is None and not link.inbound:
+            link.endpoint = fact.endpoint
+            if self._me > fact.peer and not link.dialled:
+                self.outbox.append(
+                    SetTimer(name=(self.timer, "open", fact.peer), at_s=at.now_s + WAIT_FOR_WINNER_S)
+                )
+            else:
+                self._open_direct(fact.peer, link)
+            link.dialled = True
+
+    def _open_direct(self, peer: PeerId, link: LinkState) -> None:
+        if link.outbound is None and link.endpoint.direct:
+            link.outbound = "opening"
+            self.outbox.append(OpenDirect(peer=peer, endpoint=link.endpoint))
+
+    def _replaced(self, fact: SessionReplaced, at: Instant) -> None:
+        self._end(fact.peer, "replaced", at)
+
+    def _direct_opened(self, fact: DirectOpened, _at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is not None and link.outbound == "opening":
+            link.outbound = "open"
+            self.outbox.append(Send(peer=fact.peer, payload=encode(Link(instance=self._instance)), outbound=True))
+
+    def _link(self, peer: PeerId, _frame: Link, at: Instant) -> None:
+        link = self.links.get(peer)
+        if link is None:
+            return
+        link.inbound = True
+        self.outbox.append(Send(peer=peer, payload=encode(Linked(instance=self._instance)), outbound=False))
+        self._now_linked(peer, link, at)
+        if self._me > peer and link.outbound is not None:
+            self.outbox.append(SetTimer(name=(self.timer, "loser", peer), at_s=at.now_s + CLOSE_LOSER_S))
+
+    def _linked_frame(self, peer: PeerId, _frame: Linked, at: Instant) -> None:
+        link = self.links.get(peer)
+        if link is not None and link.outbound == "open":
+            self._now_linked(peer, link, at)
+            if self._me > peer and link.inbound:
+                self.outbox.append(SetTimer(name=(self.timer, "loser", peer), at_s=at.now_s + CLOSE_LOSER_S))
+
+    def _now_linked(self, peer: PeerId, link: LinkState, at: Instant) -> None:
+        if link.linked:
+            return
+        link.linked = True
+        self._linked.add(peer)
+        self.book.linked(peer)
+        self.outbox.append(SetTimer(name=(self.timer, "session", peer), at_s=None))
+        self.outbox.append(PeerLinked(peer=peer, store=link.store, generation=link.generation))
+        self._open_feed(peer, link)
+        self._dial_due(at)
+
+    # The feed ----------------------------------------------------------------------------------------
+
+    def _open_feed(self, peer: PeerId, link: LinkState) -> None:
+        places = [link.endpoint, *(e for e in link.told if e.host != link.endpoint.host)]
+        places = [e for e in places if e.feed]
+        if places and link.feed is None:
+            link.feed = "opening"
+            self.outbox.append(OpenFeed(peer=peer, endpoint=places[link.feed_attempt % len(places)]))
+
+    def _feed_opened(self, fact: FeedOpened, _at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is not None:
+            link.feed = "open"
+            link.feed_attempt = 0
+
+    def _feed_closed(self, fact: FeedClosed, at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is None:
+            return
+        link.feed = None
+        link.feed_attempt += 1
+        wait_s = min(FEED_RETRY_S, 0.2 * 2 ** min(link.feed_attempt, 10))
+        self.outbox.append(SetTimer(name=(self.timer, "feed", fact.peer), at_s=at.now_s + wait_s))
+
+    # Ends ---------------------------------------------------------------------------------------------
+
+    def _direct_closed(self, fact: DirectClosed, at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is None or link.outbound is None:
+            return
+        link.outbound = None
+        if not link.inbound:
+            self._end(fact.peer, "lost", at)
+
+    def _inbound_closed(self, fact: InboundClosed, at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is None or not link.inbound:
+            return
+        link.inbound = False
+        if link.outbound != "open":
+            self._end(fact.peer, "lost", at)
+
+    def _silent(self, fact: PeerSilent, at: Instant) -> None:
+        self._end(fact.peer, "silent", at)
+
+    def _bye(self, peer: PeerId, _frame: Bye, at: Instant) -> None:
+        self._end(peer, "bye", at)
+
+    def _abused(self, fact: PeerAbused, at: Instant) -> None:
+        self.last_fault[fact.peer] = fact.reason
+        self._penalise(fact.peer, at)
+
+    def _end(self, peer: PeerId, reason: str, at: Instant) -> None:
+        link = self.links.pop(peer, None)
+        if link is None:
+            return
+        for what in ("session", "open", "loser", "feed"):
+            self.outbox.append(SetTimer(name=(self.timer, what, peer), at_s=None))
+        self.outbox.append(Expel(peer=peer, reason=reason))
+        if link.linked:
+            self._linked.discard(peer)
+            self.book.lost(peer, at.now_s)
+            self.outbox.append(PeerUnlinked(peer=peer, reason=reason))
+        else:
+            self.book.failed(link.endpoint, peer, f"no link: {reason}", at.now_s)
+        self.outbox.append(SessionEnded(peer=peer, reason=reason))
+        self._dial_due(at)
+
+    # Scores -------------------------------------------------------------------------------------------
+
+    def _faulted(self, fact: PeerFaulted, at: Instant) -> None:
+        self.last_fault[fact.peer] = f"{fact.fault.reason}: {fact.fault.detail}"
+        score = self._scores.setdefault(fact.peer, _Score())
+        score.value = min(0.0, score.value + (at.now_s - score.at_s) * SCORE_RECOVERED_PER_S) + fact.fault.score
+        score.at_s = at.now_s
+        if score.value <= SCORE_FLOOR:
+            self._penalise(fact.peer, at)
+
+    def _penalise(self, peer: PeerId, at: Instant) -> None:
+        score = self._scores.setdefault(peer, _Score())
+        score.penalties += 1
+        score.value = 0.0
+        score.at_s = at.now_s
+        until_s = at.now_s + min(PENALTY_FIRST_S * 2 ** min(score.penalties - 1, 10), self._config.penalty_max_s)
+        self.outbox.append(PeerPenalised(peer=peer, until_s=until_s))
+        self._end(peer, "fault", at)
+        self.book.hold(peer, until_s)
+
+    # Sending, time, stop --------------------------------------------------------------------------------
+
+    def _send(self, fact: SendFrame, _at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is not None and link.linked:
+            self.outbox.append(Send(peer=fact.peer, payload=fact.payload, outbound=self._sends_outbound(fact.peer, link)))
+
+    def _sends_outbound(self, peer: PeerId, link: LinkState) -> bool:
+        if link.outbound != "open":
+            return False
+        return not link.inbound or self._me < peer
+
+    def _stop(self, _fact: StopRequested, at: Instant) -> None:
+        self._stopping = True
+        for peer, link in self.links.items():
+            if link.linked:
+                payload = encode(Bye(reason="stop"))
+                self.outbox.append(Send(peer=peer, payload=payload, outbound=self._sends_outbound(peer, link)))
+
+    def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
+        what = fact.name[1]
+        if what == "dial":
+            self._dial_due(at)
+            return
+        peer = fact.name[2]
+        assert isinstance(peer, bytes)
+        self._peer_timer(str(what), PeerId(peer), at)
+
+    def _peer_timer(self, what: str, peer: PeerId, at: Instant) -> None:
+        link = self.links.get(peer)
+        if link is None:
+            return
+        if what == "session" and not link.linked:
+            self._end(peer, "timeout", at)
+        elif what == "open" and not link.inbound:
+            self._open_direct(peer, link)
+        elif what == "loser" and link.inbound and link.outbound is not None:
+            link.outbound = None
+            self.outbox.append(CloseDirect(peer=peer))
+        elif what == "feed":
+            self._open_feed(peer, link)
