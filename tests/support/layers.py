@@ -55,7 +55,7 @@ PURE_STANDARD: Final = {
 }  # fmt: skip
 """What layers 1 to 4 may import: nothing here reads a clock, a socket, a thread, the environment or chance."""
 
-IMPURE_CALLS: Final = {"open", "input", "print", "eval", "exec", "__import__", "breakpoint"}
+IMPURE_CALLS: Final = {"open", "input", "print", "eval", "exec", "__import__", "breakpoint", "Random"}
 IMPURE_METHODS: Final = {"now", "utcnow", "today"}
 
 
@@ -132,6 +132,8 @@ def _imports(node: ast.AST, typing_only: bool) -> Iterator[Import]:
 
 def _imported_from(node: ast.ImportFrom, typing_only: bool) -> Iterator[Import]:
     module = "." * node.level + (node.module or "")
+    if module == "random" and [alias.name for alias in node.names] == ["Random"]:
+        typing_only = True  # the type of an injected generator; IMPURE_CALLS keeps it from being made
     if module != "zmqchat":
         yield Import(module, node.lineno, typing_only)
         return
