@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.protocol.facts import DoorCaller, Endpoint
+from zmqchat.protocol.facts import DoorCaller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

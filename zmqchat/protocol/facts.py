@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 
 
@@ -18,18 +19,6 @@ class Instant(NamedTuple):
 
     now_s: float
     wall_ms: int
-
-
-class Endpoint(NamedTuple):
-    """Where a node's sockets are: a host without brackets (IPv6 scope after %) and three TCP ports.
-
-    direct and feed are 0 where only the door is known (discovery, --peer).
-    """
-
-    host: str
-    door: int
-    direct: int = 0
-    feed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

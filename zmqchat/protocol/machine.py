@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zmqchat.model.addresses import Endpoint
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import PeerId
 from zmqchat.protocol.effects import Effect
-from zmqchat.protocol.facts import Endpoint, Fact, Instant
+from zmqchat.protocol.facts import Fact, Instant
 
 FactHandler = Callable[[Any, Instant], None]
 FrameHandler = Callable[[PeerId, Any, Instant], None]

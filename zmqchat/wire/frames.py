@@ -1,0 +1,405 @@
+"""Frames: what two nodes say to each other, as objects and as bytes.
+
+A frame is one type byte and a MessagePack array of the fields in the order of the class. Fields that a
+later version appends are ignored, frame types that it adds decode to `UnknownFrame`: both are skipped,
+never fatal. `Push` is the type byte and the batch itself. What does not decode is a `Fault`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final, NamedTuple, TypeVar
+
+from zmqchat.model.addresses import Endpoint
+from zmqchat.model.faults import Fault
+from zmqchat.model.ids import BRANCH_BYTES, DIGEST_BYTES, MESH_ID_BYTES, PEER_ID_BYTES, ROOM_ID_BYTES, MeshId, PeerId, RoomId
+from zmqchat.model.limits import (
+    DOOR_FRAME_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    RANGES_MAX,
+    ROOMS_MAX,
+    SUMMARY_ENTRIES_MAX,
+)
+from zmqchat.wire.fields import Field, U64_MAX, binary, endpoint, fixed, flag, integer, many, record, string
+from zmqchat.wire.packing import Malformed, pack, unpack
+
+NONCE_BYTES: Final = 16
+SIGNATURE_BYTES: Final = 64
+ENDPOINTS_DECODED_MAX: Final = 1_000
+"""Endpoints that a HELLO may name and still be read; admission keeps the first 8."""
+PEER_ENTRIES_MAX: Final = 256
+PAGE_BATCHES_MAX: Final = 4_096
+REPORT_LINES_MAX: Final = 64
+
+
+class Frame:
+    """The root of all frames."""
+
+    __slots__ = ()
+
+
+class PeerEntry(NamedTuple):
+    """A peer, whether the sender is linked to it, and where it may be."""
+
+    peer: PeerId
+    linked: bool
+    endpoints: tuple[Endpoint, ...]
+
+
+class HaveEntry(NamedTuple):
+    """The holder has everything of this log below `end`."""
+
+    author: PeerId
+    log: int
+    branch: bytes
+    end: int
+
+
+class RoomHash(NamedTuple):
+    """The hash of what the sender holds of a room."""
+
+    room: RoomId
+    hash: bytes
+
+
+class RangeState(NamedTuple):
+    """A range [first, end) of a log, its last batch's digest and its first batch's `previous`."""
+
+    first: int
+    end: int
+    head: bytes
+    previous: bytes
+
+
+class LogState(NamedTuple):
+    """What the sender holds of a log."""
+
+    author: PeerId
+    log: int
+    branch: bytes
+    floor: int
+    ranges: tuple[RangeState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello(Frame):
+    """A caller at the door: who it is, and which instance of it."""
+
+    versions: tuple[int, ...]
+    features: tuple[str, ...]
+    peer: PeerId
+    mesh: MeshId
+    instance: bytes
+    store: bytes
+    generation: int
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome(Frame):
+    """The caller may open direct and feed; `observed` is the caller's host as the answerer sees it."""
+
+    version: int
+    features: tuple[str, ...]
+    peer: PeerId
+    hello_instance: bytes
+    instance: bytes
+    store: bytes
+    generation: int
+    endpoints: tuple[Endpoint, ...]
+    observed: str
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Frame):
+    """The caller may not, and why: a fixed word and a line for a person."""
+
+    reason: str
+    detail: str
+    versions: tuple[int, ...]
+    peer: PeerId
+    hello_instance: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link(Frame):
+    """The first frame on a DEALER: this connection is the sender's link."""
+
+    instance: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked(Frame):
+    """The answer to Link: the link works in both directions."""
+
+    instance: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping(Frame):
+    """A question for a sign of life, with the sender's wall clock in milliseconds."""
+
+    token: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong(Frame):
+    """The answer to Ping, with the answerer's wall clock in milliseconds."""
+
+    token: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bye(Frame):
+    """The sender stops."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers(Frame):
+    """Peers that the sender knows."""
+
+    entries: tuple[PeerEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interest(Frame):
+    """All rooms that the sender is in."""
+
+    rooms: tuple[RoomId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push(Frame):
+    """A live batch over a link."""
+
+    batch: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Have(Frame):
+    """What `holder` has on its disk of some logs of a room."""
+
+    room: RoomId
+    holder: PeerId
+    entries: tuple[HaveEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(Frame):
+    """The hash over the shared rooms; `reply` where it answers one and both differ."""
+
+    exchange: int
+    hash: bytes
+    reply: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomHashes(Frame):
+    """A hash a room; `final` on the last frame of the list."""
+
+    exchange: int
+    entries: tuple[RoomHash, ...]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frontiers(Frame):
+    """The logs of a room that changed; `final` on the last frame of the room."""
+
+    exchange: int
+    room: RoomId
+    entries: tuple[LogState, ...]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want(Frame):
+    """Send what you have of [first, end) of this log, `credit` pages before I grant more."""
+
+    request: int
+    room: RoomId
+    author: PeerId
+    log: int
+    branch: bytes
+    first: int
+    end: int
+    credit: int
+    newest_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Frame):
+    """Whole batches in answer to a Want; `done` where nothing follows."""
+
+    request: int
+    batches: tuple[bytes, ...]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit(Frame):
+    """So many more pages of this request may come."""
+
+    request: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied(Frame):
+    """The sender does not store this log, and why."""
+
+    room: RoomId
+    author: PeerId
+    log: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquire(Frame):
+    """What do you think of me? (`doctor PEER`)"""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Frame):
+    """The answer to Inquire: lines of a name and a value."""
+
+    token: int
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFrame:
+    """A frame of a later version: skipped."""
+
+    type_byte: int
+
+
+class _Codec(NamedTuple):
+    frame: type[Any]
+    checks: tuple[Field, ...]
+    bytes_max: int
+
+
+_number = integer()
+_u64 = integer(U64_MAX)
+_peer = fixed(PEER_ID_BYTES)
+_room = fixed(ROOM_ID_BYTES)
+_branch = fixed(BRANCH_BYTES)
+_digest = fixed(DIGEST_BYTES)
+_nonce = fixed(NONCE_BYTES)
+_signature = fixed(SIGNATURE_BYTES)
+_versions = many(integer(255), 16)
+_features = many(string(64), 32)
+_endpoints = many(endpoint, ENDPOINTS_DECODED_MAX)
+_range = record(RangeState, _number, _number, _digest, _digest)
+
+_TABLE: Final[dict[int, _Codec]] = {
+    1: _Codec(
+        Hello,
+        (_versions, _features, _peer, fixed(MESH_ID_BYTES), _nonce, _nonce, _u64, _endpoints),
+        DOOR_FRAME_BYTES_MAX,
+    ),
+    2: _Codec(
+        Welcome,
+        (integer(255), _features, _peer, _nonce, _nonce, _nonce, _u64, _endpoints, string(255), _signature),
+        DOOR_FRAME_BYTES_MAX,
+    ),
+    3: _Codec(Refused, (string(32), string(256), _versions, _peer, _nonce, _signature), DOOR_FRAME_BYTES_MAX),
+    16: _Codec(Link, (_nonce,), 256),
+    17: _Codec(Linked, (_nonce,), 256),
+    18: _Codec(Ping, (_u64, _u64), 256),
+    19: _Codec(Pong, (_u64, _u64), 256),
+    20: _Codec(Bye, (string(64),), 256),
+    21: _Codec(
+        Peers, (many(record(PeerEntry, _peer, flag, many(endpoint, 64)), PEER_ENTRIES_MAX),), FRAME_BYTES_MAX
+    ),
+    22: _Codec(Interest, (many(_room, ROOMS_MAX),), FRAME_BYTES_MAX),
+    33: _Codec(
+        Have,
+        (_room, _peer, many(record(HaveEntry, _peer, _number, _branch, _number), SUMMARY_ENTRIES_MAX)),
+        FRAME_BYTES_MAX,
+    ),
+    40: _Codec(Summary, (_u64, _nonce, flag), 256),
+    41: _Codec(
+        RoomHashes, (_u64, many(record(RoomHash, _room, _nonce), SUMMARY_ENTRIES_MAX), flag), FRAME_BYTES_MAX
+    ),
+    42: _Codec(
+        Frontiers,
+        (
+            _u64,
+            _room,
+            many(record(LogState, _peer, _number, _branch, _number, many(_range, RANGES_MAX)), SUMMARY_ENTRIES_MAX),
+            flag,
+        ),
+        FRAME_BYTES_MAX,
+    ),
+    43: _Codec(Want, (_u64, _room, _peer, _number, _branch, _number, _u64, integer(65535), flag), 512),
+    44: _Codec(Page, (_u64, many(binary, PAGE_BATCHES_MAX), flag), FRAME_BYTES_MAX),
+    45: _Codec(Credit, (_u64, integer(65535)), 256),
+    46: _Codec(Denied, (_room, _peer, _number, string(64)), 512),
+    50: _Codec(Inquire, (_u64,), 256),
+    51: _Codec(Report, (_u64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
+}
+_PUSH: Final = 32
+_BYTE_OF: Final[dict[type[Any], int]] = {codec.frame: byte for byte, codec in _TABLE.items()} | {Push: _PUSH}
+_NAMES: Final[dict[type[Any], tuple[str, ...]]] = {
+    frame: tuple(field.name for field in fields(frame)) for frame in _BYTE_OF
+}
+
+PUSH_PREFIX: Final = bytes([_PUSH])
+"""A Push is this byte and the batch."""
+
+AnyFrame = TypeVar("AnyFrame", bound=Frame)
+
+
+def type_byte(frame: type[Frame]) -> int:
+    """The first byte of this frame on the wire."""
+    return _BYTE_OF[frame]
+
+
+def encode(frame: Frame) -> bytes:
+    """The bytes of a frame."""
+    if isinstance(frame, Push):
+        return PUSH_PREFIX + frame.batch
+    kind = type(frame)
+    return bytes([_BYTE_OF[kind]]) + pack([getattr(frame, name) for name in _NAMES[kind]])
+
+
+def decode(payload: bytes) -> Frame | UnknownFrame | Fault:
+    """The frame that these bytes are; never raises."""
+    if not payload:
+        return Fault(reason="malformed", detail="empty frame")
+    byte = payload[0]
+    if byte == _PUSH:
+        return Push(batch=payload[1:])
+    codec = _TABLE.get(byte)
+    if codec is None:
+        return UnknownFrame(byte)
+    name = codec.frame.__name__
+    if len(payload) > codec.bytes_max:
+        return Fault(reason="limit", detail=f"{name} of {len(payload)} bytes")
+    try:
+        values = unpack(memoryview(payload)[1:])
+        if type(values) is not list or len(values) < len(codec.checks):
+            raise Malformed("fields")
+        checked = [check(value) for check, value in zip(codec.checks, values, strict=False)]
+        if byte == 1 and pack(values) != payload[1:]:
+            raise Malformed("not canonical")
+    except Malformed as error:
+        return Fault(reason="malformed", detail=f"{name}: {error}")
+    frame: Frame = codec.frame(**dict(zip(_NAMES[codec.frame], checked, strict=True)))
+    return frame
+
+
+def signed_part(frame: Welcome | Refused) -> bytes:
+    """What the signature of an answer covers: its type byte and all fields but the signature."""
+    kind = type(frame)
+    return bytes([_BYTE_OF[kind]]) + pack([getattr(frame, name) for name in _NAMES[kind] if name != "signature"])
