@@ -11,17 +11,15 @@ import json
 import os
 import re
 import secrets
-import signal
 import stat
 import subprocess
 import sys
-import threading
-import time
-from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.loopback import LOOPBACK
 from tests.support.pages import Block, Page
+from tests.support.programs import Program
 from tests.support.sources import REPO
 
 if sys.version_info >= (3, 11):
@@ -30,57 +28,18 @@ else:
     import tomli as tomllib
 
 COMMAND_TIMEOUT_S = 60.0
-BACKGROUND_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
 
 
 class PageFailed(AssertionError):
     """A block of the page does not do what the page shows."""
 
 
-class Background:
-    """A command that goes on until the end of the page, and all that it has printed so far."""
+class Running(NamedTuple):
+    """A command that goes on until the end of the page, and what the page shows of its output."""
 
-    def __init__(self, process: subprocess.Popen[str], block: Block, expected: str) -> None:
-        self.process = process
-        self.block = block
-        self.expected = expected
-        self.printed = ""
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_for(self, pattern: str, timeout_s: float = BACKGROUND_TIMEOUT_S) -> bool:
-        """Whether the pattern was printed within the time."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            while not re.search(pattern, self.printed, re.MULTILINE):
-                left = deadline - time.monotonic()
-                if left <= 0 or (not self._reader.is_alive() and not self._changed.wait(0.05)):
-                    return bool(re.search(pattern, self.printed, re.MULTILINE))
-                self._changed.wait(min(left, 0.5))
-            return True
-
-    def stop(self) -> None:
-        """End it as Ctrl-C does, with all that it started; by force where that does not help."""
-        for how in (signal.SIGINT, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, how)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_TIMEOUT_S)
-                break
-        self._reader.join(STOP_TIMEOUT_S)
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream:
-                with suppress(BrokenPipeError):
-                    stream.close()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            with self._changed:
-                self.printed += line
-                self._changed.notify_all()
+    program: Program
+    block: Block
+    expected: str
 
 
 class PageRunner:
@@ -89,7 +48,7 @@ class PageRunner:
     def __init__(self, page: Page, folder: Path) -> None:
         self.page = page
         self.folder = folder
-        self.running: list[Background] = []
+        self.running: list[Running] = []
         self.mesh = f"page-{secrets.token_hex(4)}"
         (folder / "work").mkdir()
         self._write_scripts(folder / "bin")
@@ -100,6 +59,8 @@ class PageRunner:
             "XDG_DATA_HOME": str(folder / "data"),
             "PYTHONPATH": str(REPO),
             "PYTHONUNBUFFERED": "1",
+            "PAGE_MESH": self.mesh,
+            "PAGE_DISCOVERY": "on" if self.page.discovers else "off",
             "NO_COLOR": "1",
             "COLUMNS": "100",
         }
@@ -110,13 +71,12 @@ class PageRunner:
         try:
             for block in self.page.blocks:
                 self._play(block)
-            for background in self.running:
-                if background.expected and not background.wait_for(background.expected):
-                    shown = background.block.text
-                    raise PageFailed(f"{self._at(background.block)}: shows\n{shown}\nbut so far:\n{background.printed}")
+            for program, block, expected in self.running:
+                if expected and not program.printed_within(expected):
+                    raise PageFailed(f"{self._at(block)}: shows\n{block.text}\nbut so far:\n{program.printed}")
         finally:
-            for background in reversed(self.running):
-                background.stop()
+            for running in reversed(self.running):
+                running.program.stop()
 
     def _play(self, block: Block) -> None:
         name = block.directions.get("file")
@@ -163,37 +123,25 @@ class PageRunner:
             raise PageFailed(f"{self._at(block)}: {command}\nshows\n{block.text}\nbut prints\n{result.stdout}")
 
     def _start(self, block: Block, command: str, typed: str, expected: str) -> None:
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
-            text=True,
-            cwd=self.folder / "work",
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        background = Background(process, block, expected)
-        self.running.append(background)
-        if process.stdin and typed:
-            process.stdin.write(typed)
-            process.stdin.flush()
+        program = Program(["bash", "-c", f"exec {command}"], self.environment, self.folder / "work")
+        self.running.append(Running(program, block, expected))
+        if typed:
+            program.type(typed)
         until = block.directions.get("until")
-        if until and not background.wait_for(re.escape(until)):
-            raise PageFailed(f"{self._at(block)}: {command}\nnever says {until!r}:\n{background.printed}")
+        if until and not program.printed_within(re.escape(until)):
+            raise PageFailed(f"{self._at(block)}: {command}\nnever says {until!r}:\n{program.printed}")
 
     def _at(self, block: Block) -> str:
         return f"{self.page.name}:{block.line}"
 
     def _write_scripts(self, folder: Path) -> None:
         folder.mkdir()
-        how = "discover" if self.page.discovers else "alone"
         options = f"--mesh {self.mesh} --interface {LOOPBACK}" + ("" if self.page.discovers else " --no-discovery")
         main = "import sys; from zmqchat.cli.main import main; sys.argv[0] = 'zmqchat'; sys.exit(main())"
         python = f'exec "{sys.executable}"'
         scripts = {
             "zmqchat": f'{python} -c "{main}" {options} "$@"',
-            "python": f'{python} "{REPO}/tests/support/loopback.py" {self.mesh} {how} "$@"',
+            "python": f'{python} "{REPO}/tests/support/loopback.py" "$@"',
         }
         for name, line in scripts.items():
             (folder / name).write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
