@@ -1,0 +1,1 @@
+"""Layer 3: batches, digests, frontiers, clocks and order; pure."""

@@ -1,0 +1,235 @@
+"""What is held of one log: disjoint ranges of numbers, each the record of an unbroken chain of batches.
+
+A range remembers both ends of its chain and none of the batches between:
+
+    start, previous, opening, opened_at    its first batch: number, predecessor's digest, digest, sealed_at
+    end, head, sealed_at                   its last batch: number after it, digest, sealed_at
+    extents                                under which stored branch its rows lie
+
+Two ranges are one when the upper's `previous` is the lower's `head`. Rows are never moved: a range that
+changes its branch, or that grows together from parts stored under different branches, keeps a list of
+extents, nearly always one.
+
+Pruning drops extents from the front and raises the floor; `start` and `previous` stay, so that a fork is
+named alike by those who pruned and those who did not.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from zmqchat.model.ids import BRANCH_BYTES
+from zmqchat.model.limits import RANGES_MAX
+
+Span = tuple[int, int]
+"""Numbers [first, end)."""
+
+_PACK_VERSION: Final = 1
+_LOG = struct.Struct(">BQQB")
+_RANGE = struct.Struct(">QQ32s32s32sQQB")
+_EXTENT = struct.Struct(">QQ8s")
+
+
+class Link(Protocol):
+    """What placing needs to know of a batch; `zmqchat.history.batch.Batch` is one."""
+
+    author: bytes
+    log: int
+    first: int
+    end: int
+    previous: bytes
+    digest: bytes
+    sealed_at: int
+
+
+class Extent(NamedTuple):
+    """Numbers [first, end) whose rows are stored under this branch."""
+
+    first: int
+    end: int
+    branch: bytes
+
+
+class Range(NamedTuple):
+    """An unbroken chain of batches over [start, end), of which [first, end) is held."""
+
+    start: int
+    end: int
+    opening: bytes
+    head: bytes
+    previous: bytes
+    opened_at: int
+    sealed_at: int
+    extents: tuple[Extent, ...]
+
+    @property
+    def first(self) -> int:
+        """The first number held; `end` where all is pruned."""
+        return self.extents[0].first if self.extents else self.end
+
+    @property
+    def name(self) -> bytes:
+        """How its branch is called where it is one: the first bytes of its first batch's digest."""
+        return self.opening[:BRANCH_BYTES]
+
+    def stored(self, first: int, end: int) -> list[Extent]:
+        """Where the rows of the held part of [first, end) lie, in order."""
+        return [
+            Extent(max(first, extent.first), min(end, extent.end), extent.branch)
+            for extent in self.extents
+            if extent.first < end and first < extent.end
+        ]
+
+
+def range_of(batch: Link, branch: bytes) -> Range:
+    """The range that one batch is, stored under this branch."""
+    extents = (Extent(batch.first, batch.end, branch),)
+    digest, sealed_at = batch.digest, batch.sealed_at
+    return Range(batch.first, batch.end, digest, digest, batch.previous, sealed_at, sealed_at, extents)
+
+
+def links(lower: Range, upper: Range) -> bool:
+    """Whether the upper chain goes on from the lower: digests and numbers match and sealed_at rises."""
+    return lower.end == upper.start and lower.head == upper.previous and lower.sealed_at < upper.opened_at
+
+
+def joined(lower: Range, upper: Range) -> Range:
+    """The two as one; `links(lower, upper)` holds."""
+    below, above = lower.extents, upper.extents
+    if below and above and below[-1].branch == above[0].branch and below[-1].end == above[0].first:
+        extents = (*below[:-1], Extent(below[-1].first, above[0].end, above[0].branch), *above[1:])
+    else:
+        extents = below + above
+    return lower._replace(end=upper.end, head=upper.head, sealed_at=upper.sealed_at, extents=extents)
+
+
+def split(whole: Range, last: Link, following: Link) -> tuple[Range, Range]:
+    """The range cut between two neighbouring batches of it."""
+    at = following.first
+    lower = whole._replace(
+        end=at, head=last.digest, sealed_at=last.sealed_at, extents=tuple(whole.stored(whole.start, at))
+    )
+    upper = whole._replace(
+        start=at,
+        opening=following.digest,
+        previous=following.previous,
+        opened_at=following.sealed_at,
+        extents=tuple(whole.stored(at, whole.end)),
+    )
+    return lower, upper
+
+
+class LogFrontier(NamedTuple):
+    """What is held of one log, or of one branch of a forked one.
+
+    floor      nothing is wanted below it: it was pruned on purpose
+    ranges     in rising order, disjoint; several only in the main branch
+    delivered  the next number to get an arrival number: all held below it have theirs. What is placed
+               below it fills a gap that was told of, and is delivered at once as backfill
+    """
+
+    floor: int = 0
+    ranges: tuple[Range, ...] = ()
+    delivered: int = 0
+
+    @property
+    def end(self) -> int:
+        """The number after the last held one; the floor where nothing is held."""
+        return self.ranges[-1].end if self.ranges else self.floor
+
+    @property
+    def contiguous_end(self) -> int:
+        """The end of what is held from the floor on without a gap."""
+        return self.contiguous_from(self.floor)
+
+    @property
+    def deliverable_end(self) -> int:
+        """How far `delivered` may move without passing a gap."""
+        return self.contiguous_from(self.delivered)
+
+    def contiguous_from(self, number: int) -> int:
+        """The end of the range that holds this number; the number itself where none does."""
+        for held in self.ranges:
+            if held.first <= number < held.end:
+                return held.end
+        return number
+
+    def next_held(self, number: int) -> int | None:
+        """The first number held at or above this one: where a reader goes on after a gap."""
+        for held in self.ranges:
+            if number < held.end and held.extents:
+                return max(number, held.first)
+        return None
+
+    def stored(self, first: int, end: int) -> list[Extent]:
+        """Where the rows of the held part of [first, end) lie, in rising order."""
+        return [extent for held in self.ranges for extent in held.stored(first, end)]
+
+    def with_delivered(self, number: int) -> LogFrontier:
+        """The same with `delivered` moved to this number."""
+        return self._replace(delivered=number)
+
+    def with_floor(self, floor: int) -> LogFrontier:
+        """The same with all below `floor` pruned, which must be where a batch begins or ends."""
+        ranges = tuple(held._replace(extents=tuple(held.stored(floor, held.end))) for held in self.ranges)
+        return LogFrontier(max(floor, self.floor), ranges, max(floor, self.delivered))
+
+    def missing(self, theirs: Iterable[Span], their_floor: int = 0) -> list[Span]:
+        """What of their ranges is not held here and not below either floor, in rising order."""
+        floor = max(self.floor, their_floor)
+        return without([(max(first, floor), end) for first, end in theirs], self.held())
+
+    def held(self) -> list[Span]:
+        """The ranges held, as [first, end)."""
+        return [(held.first, held.end) for held in self.ranges if held.extents]
+
+    def pack(self) -> bytes:
+        """The row that the store keeps."""
+        parts = [_LOG.pack(_PACK_VERSION, self.floor, self.delivered, len(self.ranges))]
+        for held in self.ranges:
+            parts.append(_RANGE.pack(*held[:7], len(held.extents)))
+            parts.extend(_EXTENT.pack(*extent) for extent in held.extents)
+        return b"".join(parts)
+
+    @staticmethod
+    def unpack(row: bytes) -> LogFrontier | None:
+        """The frontier that `pack` packed; None where the row is damaged."""
+        try:
+            version, floor, delivered, count = _LOG.unpack_from(row)
+            offset = _LOG.size
+            ranges = []
+            for _ in range(count):
+                *fields, extent_count = _RANGE.unpack_from(row, offset)
+                offset += _RANGE.size
+                extents_end = offset + extent_count * _EXTENT.size
+                extents = tuple(Extent(*fields) for fields in _EXTENT.iter_unpack(row[offset:extents_end]))
+                if len(extents) != extent_count:
+                    return None
+                ranges.append(Range(*fields, extents))
+                offset = extents_end
+        except struct.error:
+            return None
+        if version != _PACK_VERSION or offset != len(row) or count > RANGES_MAX:
+            return None
+        return LogFrontier(floor, tuple(ranges), delivered)
+
+
+def without(wanted: Sequence[Span], held: Sequence[Span]) -> list[Span]:
+    """The numbers of `wanted` that are not in `held`, as disjoint rising spans; either in any order."""
+    rest: list[Span] = []
+    blocks = sorted(held)
+    for first, end in sorted(wanted):
+        first = max(first, rest[-1][1]) if rest else first
+        for block_first, block_end in blocks:
+            if block_end <= first:
+                continue
+            if block_first >= end:
+                break
+            if first < block_first:
+                rest.append((first, block_first))
+            first = max(first, block_end)
+        if first < end:
+            rest.append((first, end))
+    return rest
