@@ -94,7 +94,10 @@ class PageRunner:
         elif block.language == "python" and not name:
             program = f"block-{block.line}.py"
             (self.folder / "work" / program).write_text(block.text, encoding="utf-8")
-            self._run(block, f"python {program}", "", "")
+            if "background" in block.directions:
+                self._start(block, f"python {program}", "", "")
+            else:
+                self._run(block, f"python {program}", "", "")
         elif block.language == "console":
             for command in block.commands:
                 typed = block.directions.get("input", "")
