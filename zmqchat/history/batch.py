@@ -15,23 +15,21 @@ between stays bytes until somebody reads it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from zmqchat.history.crypto import Crypto
 from zmqchat.model.events import Event
 from zmqchat.model.faults import Fault
-from zmqchat.model.ids import DIGEST_BYTES, RoomId, is_peer_id
+from zmqchat.model.ids import DIGEST_BYTES, PeerId, RoomId, is_peer_id
 from zmqchat.model.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, NUMBER_MAX
 from zmqchat.wire.batches import (
+    BATCH_LABEL,
+    BATCH_VERSION,
     HEADER,
     HEADER_OFFSET,
-    VERSION,
-    Header,
     pack_batch,
-    pack_header,
     peek_header,
     unpack_batch,
-    unpack_header,
 )
 from zmqchat.wire.events import decode_event
 
@@ -48,6 +46,18 @@ _DELETED_BYTES: Final = len(_DELETED_PREFIX) + DIGEST_BYTES
 _EVENT_COST_MIN: Final = 34
 _EVENT_OVERHEAD: Final = 5
 DIGEST_CUT_BYTES: Final = 8
+
+
+class BatchHeader(NamedTuple):
+    """What a batch says of itself, not verified."""
+
+    room: RoomId
+    author: PeerId
+    log: int
+    first: int
+    end: int
+    previous: bytes
+    sealed_at: int
 
 
 class Batch:
@@ -76,15 +86,14 @@ class Batch:
 
     def __init__(
         self,
-        header: Header,
+        header: BatchHeader,
         events: Sequence[bytes],
         digests: Sequence[bytes],
         digest: bytes,
         signature: bytes,
         raw: bytes,
     ) -> None:
-        _, self.room, self.author, self.log, self.first, count, self.previous, self.sealed_at = header
-        self.end = self.first + count
+        self.room, self.author, self.log, self.first, self.end, self.previous, self.sealed_at = header
         self.events = events
         self.digests = digests
         self.digest = digest
@@ -150,18 +159,18 @@ def seal(
     sealed_at  a clock value above the previous batch's and not below any event's
     """
     assert len(events) == len(digests)
-    header = Header(VERSION, room, crypto.peer, log, first, len(events), previous, sealed_at)
-    packed = pack_header(header)
+    count = len(events)
+    header = BatchHeader(room, crypto.peer, log, first, first + count, previous, sealed_at)
+    packed = HEADER.pack(BATCH_LABEL, BATCH_VERSION, room, crypto.peer, log, first, count, previous, sealed_at)
     digest = crypto.batch_digest(packed, digests)
     signature = crypto.sign(BATCH_SIGNATURE_LABEL, digest)
     return Batch(header, events, digests, digest, signature, pack_batch(packed, events, signature))
 
 
-def peek(raw: bytes) -> Header | Fault:
+def peek(raw: bytes) -> BatchHeader | Fault:
     """The header alone, its form checked; nothing is hashed or verified."""
     if raw[:HEADER_OFFSET] == _CANONICAL_START:
-        header = peek_header(raw)
-        return header if isinstance(header, Fault) else _header_fault(header, header.count) or header
+        return _header(peek_header(raw))
     parts = _parts(raw)
     return parts if isinstance(parts, Fault) else parts[1]
 
@@ -192,31 +201,37 @@ def open_stored(raw: bytes, crypto: Crypto) -> Batch | Fault:
     return Batch(header, events, digests, crypto.batch_digest(packed, digests), signature, raw)
 
 
-def _parts(raw: bytes) -> tuple[bytes, Header, list[bytes], bytes] | Fault:
+def _parts(raw: bytes) -> tuple[bytes, BatchHeader, list[bytes], bytes] | Fault:
     parts = unpack_batch(raw)
     if isinstance(parts, Fault):
         return parts
     packed, events, signature = parts
-    header = unpack_header(packed)
+    header = _header(packed)
     if isinstance(header, Fault):
         return header
-    fault = _header_fault(header, len(events))
-    return fault if fault is not None else (packed, header, events, signature)
+    if header.end - header.first != len(events):
+        return Fault(reason="malformed", detail=f"a batch of {len(events)} events says another count")
+    return packed, header, events, signature
 
 
-def _header_fault(header: Header, count: int) -> Fault | None:
-    if header.version != VERSION:
+def _header(packed: bytes) -> BatchHeader | Fault:
+    if len(packed) != HEADER.size:
+        return Fault(reason="malformed", detail=f"a batch header of {len(packed)} bytes")
+    label, version, room, author, log, first, count, previous, sealed_at = HEADER.unpack(packed)
+    if label != BATCH_LABEL:
+        return Fault(reason="malformed", detail="a batch without its label")
+    if version != BATCH_VERSION:
         # Its author runs a newer zmqchat: nobody is to blame, and nothing can be checked.
-        return Fault(reason="version", detail=f"a batch of version {header.version}", score=0)
-    if header.count != count or not 1 <= count <= BATCH_EVENTS_MAX:
-        return Fault(reason="limit", detail=f"a batch of {count} events that says {header.count}")
-    if header.first + count > NUMBER_MAX or header.log > NUMBER_MAX:
+        return Fault(reason="version", detail=f"a batch of version {version}", score=0)
+    if not 1 <= count <= BATCH_EVENTS_MAX:
+        return Fault(reason="limit", detail=f"a batch of {count} events")
+    if first + count > NUMBER_MAX or log > NUMBER_MAX:
         return Fault(reason="limit", detail="a batch with a number beyond 2^53")
-    if not is_peer_id(header.author):
+    if not is_peer_id(author):
         return Fault(reason="identity", detail="a batch whose author is no peer id")
-    if (header.first == 0) != (header.previous == NO_DIGEST):
+    if (first == 0) != (previous == NO_DIGEST):
         return Fault(reason="malformed", detail="only a log's first batch has no previous one")
-    return None
+    return BatchHeader(room, author, log, first, first + count, previous, sealed_at)
 
 
 def _limits_fault(raw: bytes, events: list[bytes]) -> Fault | None:
@@ -231,7 +246,7 @@ def _limits_fault(raw: bytes, events: list[bytes]) -> Fault | None:
     return None
 
 
-def _clock_fault(header: Header, events: list[bytes]) -> Fault | None:
+def _clock_fault(header: BatchHeader, events: list[bytes]) -> Fault | None:
     for raw in (events[0], events[-1]):
         event = decode_event(raw)
         if isinstance(event, Fault):

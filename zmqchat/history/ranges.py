@@ -201,13 +201,13 @@ class LogFrontier(NamedTuple):
             offset = _LOG.size
             ranges = []
             for _ in range(count):
-                *fields, extent_count = _RANGE.unpack_from(row, offset)
+                (*chain, extent_count) = _RANGE.unpack_from(row, offset)
                 offset += _RANGE.size
                 extents_end = offset + extent_count * _EXTENT.size
                 extents = tuple(Extent(*fields) for fields in _EXTENT.iter_unpack(row[offset:extents_end]))
                 if len(extents) != extent_count:
                     return None
-                ranges.append(Range(*fields, extents))
+                ranges.append(Range._make((*chain, extents)))
                 offset = extents_end
         except struct.error:
             return None
