@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import random
 import time
@@ -51,8 +50,9 @@ from zmqchat.discovery.records import (
 )
 from zmqchat.protocol.facts import PeerSighted
 
-ANNOUNCE_BURST: Final = 3
-"""Interface changes that are announced at once; beyond them one every ANNOUNCE_EVERY_S: a Wi-Fi that flaps
+ANNOUNCE_BURST: Final = 6
+"""Interface changes that are announced at once (a link that comes up makes two: its IPv6 address is a second
+later); beyond them one every ANNOUNCE_EVERY_S: a Wi-Fi that flaps
 must not become a storm of multicast."""
 
 ANNOUNCE_EVERY_S: Final = 10.0
@@ -88,7 +88,7 @@ class MdnsDiscovery:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Future[None]] = set()
         self._follower: asyncio.Task[None] | None = None
-        self._problems: dict[str, None] = {}
+        self._problems: dict[str, str] = {}
         self._sightings = 0
         self._heard_own_s: float | None = None
 
@@ -146,7 +146,7 @@ class MdnsDiscovery:
             queries=self._browser.queries if self._browser is not None else 0,
             heard_own_s_ago=None if heard is None else time.monotonic() - heard,
             ignored=dict(self._ignored),
-            last_problem=next(reversed(self._problems), None),
+            last_problem=next(reversed(self._problems.values()), None),
         )
 
     async def self_test(self) -> tuple[MulticastProbe, ...]:
@@ -182,19 +182,24 @@ class MdnsDiscovery:
 
     async def _apply(self, interfaces: tuple[Interface, ...]) -> None:
         """Be heard and hear on these interfaces, and no others."""
-        for name in missing_interfaces(self._wanted, interfaces):
-            self._tell(no_such_interface(name))
-        if not interfaces:
-            self._tell(f"no network interface is up: discovery goes on by itself once one is; {BY_HAND}")
+        missing = missing_interfaces(self._wanted, interfaces)
+        for name in self._wanted:
+            self._judge(f"interface {name}", no_such_interface(name) if name in missing else None)
+        nothing = f"no network interface is up: discovery goes on by itself once one is; {BY_HAND}"
+        self._judge("interfaces", None if interfaces or missing else nothing)
+        trouble = None
         try:
-            if self._zeroconf is None:
-                if interfaces:
-                    await self._open(interfaces)
-            else:
+            if self._zeroconf is not None:
                 await self._move(interfaces)
-        except (OSError, ZeroconfError, RuntimeError) as error:
+            elif interfaces:
+                await self._open(interfaces)
+        except OSError as error:
+            trouble = advice(error, "any interface")
+        except (ZeroconfError, RuntimeError) as error:
+            trouble = f"multicast DNS failed: {error}; {BY_HAND}"
+        self._judge("socket", trouble)
+        if trouble is not None:
             await self._close()
-            self._tell(advice(error if isinstance(error, OSError) else OSError(errno.EIO, str(error)), "any interface"))
 
     async def _open(self, interfaces: tuple[Interface, ...]) -> None:
         self._zeroconf = AsyncZeroconf(interfaces=_choice(interfaces))
@@ -252,12 +257,10 @@ class MdnsDiscovery:
         """Say so where our own record does not come back: then nobody else has it either."""
         began_s = time.monotonic()
         await asyncio.sleep(HEAR_OWN_S)
-        if self._heard_own_s is not None and self._heard_own_s >= began_s:
-            self._problems.clear()
-            return
-        for probe in await self.self_test():
-            if probe.problem is not None:
-                self._tell(probe.problem)
+        heard = self._heard_own_s is not None and self._heard_own_s >= began_s
+        probes = () if heard else await self.self_test()
+        trouble = [probe.problem for probe in probes if probe.problem is not None]
+        self._judge("multicast", trouble[0] if trouble else None)
 
     def _keep(self, task: asyncio.Future[None]) -> None:
         self._tasks.add(task)
@@ -307,10 +310,12 @@ class MdnsDiscovery:
     def _is_known(self, name: str) -> bool:
         return name in self._candidates or name.lower() == self._instance.lower()
 
-    def _tell(self, problem: str) -> None:
-        """Each problem once, until multicast is heard to work."""
-        if problem not in self._problems:
-            self._problems[problem] = None
+    def _judge(self, topic: str, problem: str | None) -> None:
+        """Tell a problem once, until it is over or another."""
+        if problem is None:
+            self._problems.pop(topic, None)
+        elif self._problems.get(topic) != problem:
+            self._problems[topic] = problem
             self._callbacks.problem(problem)
 
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from zmqchat.discovery.discovery import SOURCE, Announcement, Callbacks, DiscoveryStatistics, MulticastProbe
 from zmqchat.discovery.interfaces import Address, Interface, reachable_hosts
-from zmqchat.protocol.facts import Endpoint, PeerSighted
+from zmqchat.model.addresses import Endpoint
+from zmqchat.protocol.facts import PeerSighted
 
 
 class MemoryLan:
@@ -54,10 +55,14 @@ class MemoryDiscovery:
         self._announce()
 
     async def stop(self) -> None:
-        """Leave the link."""
+        """Say goodbye and leave the link: it causes no callback, but who comes back is new."""
+        if self._announcement is None:
+            return
+        self._lan.nodes.remove(self)
+        for other in self._lan.nodes:
+            for host in self.hosts():
+                other._heard.pop(Endpoint(host, self._announcement.door), None)
         self._announcement = None
-        if self in self._lan.nodes:
-            self._lan.nodes.remove(self)
 
     async def update(self, announcement: Announcement) -> None:
         """Announce this from now on instead."""

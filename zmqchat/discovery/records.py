@@ -17,10 +17,10 @@ from typing import Final
 
 from zmqchat.discovery.discovery import SERVICE_TYPE, Announcement
 from zmqchat.discovery.interfaces import Interface
+from zmqchat.model.addresses import Endpoint
 from zmqchat.model.errors import BadPeerId
 from zmqchat.model.ids import MeshId, PeerId, parse_peer_id, peer_text
 from zmqchat.model.limits import ENDPOINTS_PER_PEER_MAX
-from zmqchat.protocol.facts import Endpoint
 
 MESH_PREFIX_BYTES: Final = 8
 VERSION_MAX: Final = 65_535
