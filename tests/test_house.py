@@ -19,7 +19,7 @@ from tests.support.house_rules import (
 from tests.support.layers import imports
 from tests.support.sources import REPO, Source, python_sources, text_files
 
-ALL_CODE = ("zmqchat", "tests", "examples")
+ALL_CODE = ("zmqchat", "tests", "examples", "docs")
 
 MIRRORED_FOLDERS = ("model", "wire", "history", "protocol", "net", "discovery", "store", "crypto", "node", "cli")
 
@@ -51,7 +51,7 @@ def test_house_rules_hold_everywhere() -> None:
 
 def test_every_public_name_has_a_docstring() -> None:
     """Whoever reads `help(zmqchat.…)` finds a contract at each public name."""
-    faults = [fault for source in python_sources("zmqchat", "examples") for fault in missing_docstrings(source)]
+    faults = [fault for source in python_sources("zmqchat", "examples", "docs") for fault in missing_docstrings(source)]
     assert not faults, "\n".join(faults)
 
 

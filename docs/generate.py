@@ -1,0 +1,171 @@
+"""Writes the generated parts of the reference from the code: run it after a change, a test finds them stale.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->` in a page under docs/reference/.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+import zmqchat
+import zmqchat.sync
+from zmqchat.cli.main import cli
+from zmqchat.model import errors, limits
+from zmqchat.model.config import Config
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def refreshed(text: str) -> str:
+    """The page with its generated parts as the code has them now."""
+    return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]().strip()}\n\n{part[3]}", text)
+
+
+def limits_tables() -> str:
+    """Every bound of model/limits.py: a table for each of its sections."""
+    source = inspect.getsource(limits)
+    sections = [(0, "")] + [
+        (number, line.strip("# -")) for number, line in enumerate(source.splitlines(), 1) if line.startswith("# ")
+    ]
+    rows: dict[str, list[str]] = {}
+    body = ast.parse(source).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+            section = max(entry for entry in sections if entry[0] < node.lineno)[1]
+            why = ""
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                why = _one_line(str(following.value.value))
+            if why:
+                rows.setdefault(section, []).append(f"| `{name}` | {getattr(limits, name):,} | {why} |")
+    tables = []
+    for section, lines in rows.items():
+        tables.append("\n".join([f"## {section}", "", "| limit | value | why |", "| --- | ---: | --- |", *lines]))
+    return "\n\n".join(tables)
+
+
+def errors_table() -> str:
+    """The tree of errors with what each means."""
+    lines = ["| error | is a | means |", "| --- | --- | --- |"]
+    for kind, depth in _tree(errors.ZmqChatError, 0):
+        parents = ", ".join(f"`{base.__name__}`" for base in kind.__bases__)
+        indent = "&nbsp;&nbsp;" * depth
+        lines.append(f"| {indent}`{kind.__name__}` | {parents} | {_one_line((kind.__doc__ or '').split(chr(10))[0])} |")
+    return "\n".join(lines)
+
+
+def config_table() -> str:
+    """The fields of Config, in seconds unless the name says otherwise."""
+    meanings = dict(re.findall(r"^    (\w+)  +(\S.*)$", inspect.getdoc(Config) or "", re.MULTILINE))
+    meanings |= dict(re.findall(r"^(\w+)  +(\S.*)$", inspect.getdoc(Config) or "", re.MULTILINE))
+    lines = ["| field | default | meaning |", "| --- | ---: | --- |"]
+    lines += [f"| `{field.name}` | {field.default:g} | {meanings[field.name]} |" for field in fields(Config)]
+    return "\n".join(lines)
+
+
+def api_list() -> str:
+    """Every public name of zmqchat and zmqchat.sync, with its calls and its contract."""
+    parts = []
+    for module in (zmqchat, zmqchat.sync):
+        parts.append(f"## {module.__name__}")
+        for name in sorted(module.__all__):
+            value = getattr(module, name)
+            if inspect.isclass(value) and not issubclass(value, BaseException):
+                parts.append(f"### {name}\n\n{_contract(value)}")
+                members = [f"- {line}" for line in _members(value)]
+                if members:
+                    parts.append("\n".join(members))
+            elif inspect.isfunction(value):
+                parts.append(f"### {name}\n\n`{name}{_signature(value)}` — {_contract(value)}")
+    return "\n\n".join(parts)
+
+
+def commands() -> str:
+    """The command line: the options of `zmqchat` and of each command, as its help says."""
+    parts = [_command_help(cli, "zmqchat")]
+    assert isinstance(cli, click.Group)
+    context = click.Context(cli, info_name="zmqchat")
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        if command is not None and not command.hidden:
+            parts.append(_command_help(command, f"zmqchat {name}"))
+    return "\n\n".join(parts)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "limits": limits_tables,
+    "errors": errors_table,
+    "config": config_table,
+    "api": api_list,
+    "commands": commands,
+}
+
+
+def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[type[BaseException], int]]:
+    yield kind, depth
+    for child in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
+        if child.__module__ == errors.__name__:
+            yield from _tree(child, depth + 1)
+
+
+def _members(kind: type) -> Iterator[str]:
+    for name, value in vars(kind).items():
+        if name.startswith("_"):
+            continue
+        if inspect.isfunction(value):
+            awaited = "await " if inspect.iscoroutinefunction(value) else ""
+            yield f"`{awaited}{name}{_signature(value)}` — {_first_line(value)}"
+        elif isinstance(value, property):
+            yield f"`{name}` — {_first_line(value)}"
+
+
+def _signature(function: Callable[..., object]) -> str:
+    signature = inspect.signature(function)
+    kept = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for name, parameter in signature.parameters.items()
+        if name != "self"
+    ]
+    return str(signature.replace(parameters=kept, return_annotation=inspect.Signature.empty))
+
+
+def _command_help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100, color=False)
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    return f"## {name}\n\n```text\n{text}\n```"
+
+
+def _first_line(value: object) -> str:
+    return _one_line((inspect.getdoc(value) or "").split("\n\n")[0])
+
+
+def _contract(value: object) -> str:
+    """The docstring; a part that is set in columns is kept as it stands."""
+    parts = (inspect.getdoc(value) or "").split("\n\n")
+    return "\n\n".join(f"```text\n{part}\n```" if "   " in part else part for part in parts)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Refresh every page of the reference in place."""
+    for path in sorted(REFERENCE.glob("*.md")):
+        old = path.read_text(encoding="utf-8")
+        new = refreshed(old)
+        if new != old:
+            path.write_text(new, encoding="utf-8")
+            print(f"refreshed {path.name}")
+
+
+if __name__ == "__main__":
+    main()
