@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from zmqchat.model.ids import BRANCH_BYTES
+from zmqchat.model.ids import BRANCH_BYTES, PeerId
 from zmqchat.model.limits import RANGES_MAX
 
 Span = tuple[int, int]
@@ -35,7 +35,7 @@ _EXTENT = struct.Struct(">QQ8s")
 class Link(Protocol):
     """What placing needs to know of a batch; `zmqchat.history.batch.Batch` is one."""
 
-    author: bytes
+    author: PeerId
     log: int
     first: int
     end: int

@@ -56,6 +56,9 @@ RANGES_MAX: Final = 8
 BRANCHES_MAX: Final = 4
 """Branches a forked log: who forks his log a thousand times fills nobody's disk."""
 
+EXTENTS_MAX: Final = 64
+"""Parts of a range that are stored under different branches: only a forked log has more than one."""
+
 LOGS_PER_AUTHOR_MAX: Final = 256
 """Logs an author and room: a log number is free, a frontier entry (about 150 B) is not."""
 

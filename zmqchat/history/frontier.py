@@ -1,0 +1,295 @@
+"""What this node holds of a room: the frontier of each log, and where a further batch belongs.
+
+    placement = frontier.place(batch)       pure: nothing changes yet
+      PLACED        store placement.stored and placement.changes, then `apply(placement)`
+      DUPLICATE     it is held
+      COVERED       its numbers are; whether by itself only stored rows tell: load each of
+                    placement.loads and call place(batch, {load: batches}) (see forks.py)
+      PRUNED        it lies below the floor
+      FULL          it fits no range and no branch now; it may after others came
+      LOGS_FULL     its author has too many logs here
+
+The caller may apply a placement before it is durable, so that the next batch of the log finds its place;
+if the store then fails, it puts back what is on disk.
+
+The hash. Each author has a digest over the sorted (log, branch, end, head) of his ranges, made anew only
+when one of them changed, and the room's hash is one over all authors' digests in the order of their ids.
+A batch costs nothing but a mark; asking costs one small hash for each author that changed and 16 bytes
+of input for each that did not. Both are BLAKE2b-128 with labels of their own: equal by accident once in
+2^64 rooms, and nobody can make two sets collide. (Rejected: XOR of the entries' hashes. It needs no
+sorting, but whoever owns 129 logs can choose some whose hashes cancel out any other entry, and so hide a
+third person's batch from repair.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Final, NamedTuple
+
+from zmqchat.history.forks import Grown, Known, Load, Loaded, branches, delivered_of, insert
+from zmqchat.history.ranges import Extent, Link, LogFrontier, Range, Span, joined, links, range_of, without
+from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId
+from zmqchat.model.limits import BRANCHES_MAX, LOGS_PER_AUTHOR_MAX
+
+__all__ = ["Extent", "Load", "LogFrontier", "Outcome", "Placement", "Range", "RoomFrontier", "Span"]
+
+HASH_BYTES: Final = 16
+_HASHED_RANGE = struct.Struct(">Q8sQ32s")
+_AUTHOR_LABEL: Final = b"zmqchat-author-1"
+_FRONTIER_LABEL: Final = b"zmqchat-front-1"
+_RECENT_MAX: Final = 64
+_NOTHING_LOADED: Final[Loaded] = {}
+
+Changes = tuple[tuple[LogKey, LogFrontier | None], ...]
+
+
+class Outcome(Enum):
+    """What `place` found."""
+
+    PLACED = "placed"
+    DUPLICATE = "duplicate"
+    COVERED = "covered"
+    PRUNED = "pruned"
+    FULL = "full"
+    LOGS_FULL = "logs full"
+
+
+class Placement(NamedTuple):
+    """Where a batch belongs.
+
+    key        the log and branch that it is in from now on
+    stored     the key to store its row under
+    changes    the frontiers that change with it; None removes one
+    forked     whether this batch shows that its log is forked, which nobody knew before
+    loads      where COVERED, what must be read to tell
+    digest     of the batch
+    """
+
+    outcome: Outcome
+    key: LogKey
+    stored: LogKey
+    changes: Changes = ()
+    forked: bool = False
+    loads: tuple[Load, ...] = ()
+    digest: bytes = b""
+
+
+class RoomFrontier:
+    """The logs of one room as far as they are held here."""
+
+    def __init__(self) -> None:
+        self._logs: dict[PeerId, dict[LogKey, LogFrontier]] = {}
+        self._named: dict[tuple[PeerId, int], list[bytes]] = {}
+        self._recent: dict[bytes, None] = {}
+        self._digests: dict[PeerId, bytes] = {}
+        self._hash: bytes | None = None
+
+    # Looking -------------------------------------------------------------------------------------
+
+    def get(self, key: LogKey) -> LogFrontier | None:
+        """The frontier of a log or branch; None where nothing of it is known."""
+        return self._logs.get(key.author, {}).get(key)
+
+    def __getitem__(self, key: LogKey) -> LogFrontier:
+        return self._logs[key.author][key]
+
+    def __contains__(self, key: LogKey) -> bool:
+        return key in self._logs.get(key.author, {})
+
+    def __iter__(self) -> Iterator[LogKey]:
+        for logs in self._logs.values():
+            yield from logs
+
+    def __len__(self) -> int:
+        return sum(map(len, self._logs.values()))
+
+    def items(self) -> Iterator[tuple[LogKey, LogFrontier]]:
+        """All logs and branches, authors in the order in which they were first heard of."""
+        for logs in self._logs.values():
+            yield from logs.items()
+
+    def of_author(self, author: PeerId) -> list[tuple[LogKey, LogFrontier]]:
+        """The logs and branches of one author, by log number and branch."""
+        return sorted(self._logs.get(author, {}).items())
+
+    def is_forked(self, author: PeerId, log: int) -> bool:
+        """Whether the log has branches, and so is closed for its author."""
+        return (author, log) in self._named
+
+    def branches(self, author: PeerId, log: int) -> list[LogKey]:
+        """The main branch, where it is known, and the others of a log."""
+        names = [MAIN_BRANCH, *self._named.get((author, log), ())]
+        return [key for key in (LogKey(author, log, name) for name in names) if key in self]
+
+    @property
+    def hash(self) -> bytes:
+        """16 bytes that are equal on two nodes when they hold the same of this room."""
+        if self._hash is None:
+            parts = []
+            for author in sorted(self._logs):
+                digest = self._digests.get(author)
+                if digest is None:
+                    digest = self._digests[author] = self._author_digest(author)
+                parts.append(digest)
+            self._hash = _blake2b(_FRONTIER_LABEL, b"".join(parts))
+        return self._hash
+
+    def _author_digest(self, author: PeerId) -> bytes:
+        """The digest over what is held of an author; no bytes where that is nothing."""
+        parts = [
+            _HASHED_RANGE.pack(key.log, key.branch, held.end, held.head)
+            for key, frontier in self.of_author(author)
+            for held in frontier.ranges
+        ]
+        return _blake2b(_AUTHOR_LABEL, b"".join((author, *parts))) if parts else b""
+
+    # Placing -------------------------------------------------------------------------------------
+
+    def place(self, batch: Link, loaded: Loaded = _NOTHING_LOADED) -> Placement:
+        """Where the batch belongs; changes nothing."""
+        author = batch.author
+        key = LogKey(author, batch.log)
+        if batch.digest in self._recent:
+            return Placement(Outcome.DUPLICATE, key, key)
+        logs = self._logs.get(author, {})
+        main = logs.get(key)
+        forked = (author, batch.log) in self._named
+        if main is not None and main.ranges and not forked:
+            last = main.ranges[-1]
+            alone = range_of(batch, MAIN_BRANCH)
+            if links(last, alone):
+                grown = main._replace(ranges=(*main.ranges[:-1], joined(last, alone)))
+                return Placement(Outcome.PLACED, key, key, ((key, grown),), digest=batch.digest)
+        if main is None and not forked and self._has_all_logs(logs):
+            return Placement(Outcome.LOGS_FULL, key, key)
+        if main is not None and batch.first < main.floor:
+            return Placement(Outcome.PRUNED, key, key)
+        return self._place_among(batch, key, loaded)
+
+    def _place_among(self, batch: Link, key: LogKey, loaded: Loaded) -> Placement:
+        before = {entry.branch: self[entry] for entry in self.branches(key.author, key.log)}
+        grown = insert([held for frontier in before.values() for held in frontier.ranges], batch, loaded)
+        if isinstance(grown, Known):
+            return Placement(Outcome.DUPLICATE if grown is Known.DUPLICATE else Outcome.PRUNED, key, key)
+        if not isinstance(grown, Grown):
+            return Placement(Outcome.COVERED, key, key, loads=grown)
+        main = before.get(MAIN_BRANCH, LogFrontier())
+        after = branches(grown.segments, main.floor)
+        if after is None:
+            return Placement(Outcome.FULL, key, key)
+        changes: list[tuple[LogKey, LogFrontier | None]] = []
+        placed_in = MAIN_BRANCH
+        for branch, ranges in after.items():
+            if grown.placed in ranges:
+                placed_in = branch
+            frontier = LogFrontier(main.floor, ranges, _delivered(branch, ranges, before, grown, batch))
+            if frontier != before.get(branch):
+                changes.append((key._replace(branch=branch), frontier))
+        for branch in before:
+            if branch not in after:
+                # An empty main branch stays where it has a floor: what was pruned must not come back.
+                kept = LogFrontier(main.floor, (), main.floor) if branch == MAIN_BRANCH and main.floor else None
+                changes.append((key._replace(branch=branch), kept))
+        return Placement(
+            Outcome.PLACED,
+            key._replace(branch=placed_in),
+            key._replace(branch=grown.stored_branch),
+            tuple(changes),
+            forked=set(after) > {MAIN_BRANCH} and (key.author, key.log) not in self._named,
+            digest=batch.digest,
+        )
+
+    def _has_all_logs(self, logs: Mapping[LogKey, LogFrontier]) -> bool:
+        return len(logs) >= LOGS_PER_AUTHOR_MAX and len({key.log for key in logs}) >= LOGS_PER_AUTHOR_MAX
+
+    # Changing ------------------------------------------------------------------------------------
+
+    def apply(self, placement: Placement) -> None:
+        """Make the changes of a placement."""
+        for key, frontier in placement.changes:
+            self.put(key, frontier)
+        if placement.outcome is Outcome.PLACED:
+            self._recent[placement.digest] = None
+            if len(self._recent) > _RECENT_MAX:
+                del self._recent[next(iter(self._recent))]
+
+    def put(self, key: LogKey, frontier: LogFrontier | None) -> None:
+        """Set one log's frontier as the store has it, or with another floor or `delivered`; None removes it."""
+        logs = self._logs.setdefault(key.author, {})
+        before = logs.pop(key, None) if frontier is None else logs.get(key)
+        if frontier is not None:
+            logs[key] = frontier
+        if not logs:
+            del self._logs[key.author]
+        if key.branch != MAIN_BRANCH and (before is None) != (frontier is None):
+            self._toggle_branch(key)
+        if before is None or frontier is None or before.ranges is not frontier.ranges:
+            self._digests.pop(key.author, None)
+            self._hash = None
+
+    def _toggle_branch(self, key: LogKey) -> None:
+        log = (key.author, key.log)
+        names = set(self._named.get(log, ())) ^ {key.branch}
+        if names:
+            self._named[log] = sorted(names)
+        else:
+            del self._named[log]
+
+    def forget_recent(self) -> None:
+        """Forget which batches came last: to be called where placements were applied and then not stored."""
+        self._recent.clear()
+
+    # Comparing -----------------------------------------------------------------------------------
+
+    def missing(self, key: LogKey, theirs: Sequence[tuple[int, int, bytes, bytes]], their_floor: int) -> list[Span]:
+        """What of a peer's log to ask for: its ranges (first, end, head, previous) less what is held here.
+
+        A chain is known by its last batch, so what is held under another branch's name is not asked for. Where
+        both hold ranges that end alike with different heads, the log is forked and all of theirs is asked for;
+        best newest first, until it joins.
+        """
+        ours = [held for branch in self.branches(key.author, key.log) for held in self[branch].ranges]
+        if not ours and self._has_all_logs(self._logs.get(key.author, {})):
+            return []
+        full = len(self._named.get((key.author, key.log), ())) >= BRANCHES_MAX
+        chains = {(held.end, held.head): held for held in ours}
+        main = self.get(key._replace(branch=MAIN_BRANCH))
+        entry = self.get(key)
+        floor = max(main.floor if main is not None else 0, their_floor)
+        own = entry.held() if entry is not None else []
+        same_branch, other_chain = [], []
+        for first, end, head, *_ in theirs:
+            twin = chains.get((end, head))
+            if twin is not None:
+                same_branch.append((max(first, floor), twin.start))
+            elif any(held.end == end for held in (entry.ranges if entry is not None else ())):
+                other_chain.append((max(first, floor), end))
+            elif entry is not None or not full:
+                same_branch.append((max(first, floor), end))
+        if full:
+            other_chain = []
+        return without([*without(same_branch, own), *other_chain], [])
+
+
+def _delivered(
+    branch: bytes, ranges: tuple[Range, ...], before: Mapping[bytes, LogFrontier], grown: Grown, batch: Link
+) -> int:
+    """Where delivery of a branch stands after its log changed."""
+    old = [(held, frontier.delivered) for frontier in before.values() for held in frontier.ranges]
+    if branch != MAIN_BRANCH:
+        return delivered_of(ranges[0], old, batch if ranges[0] is grown.placed else None)
+    main = before.get(MAIN_BRANCH, LogFrontier())
+    if set(before) <= {MAIN_BRANCH} and main.delivered <= ranges[-1].end:
+        return main.delivered
+    for held in ranges:
+        # Parts of the main branch keep its position; what came back from a branch brings its own.
+        if held is grown.placed and held.start <= main.delivered <= held.end:
+            return max(main.floor, delivered_of(held, old, batch))
+    return min(main.delivered, ranges[-1].end)
+
+
+def _blake2b(label: bytes, data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=HASH_BYTES, person=label).digest()
