@@ -12,13 +12,15 @@
 The caller may apply a placement before it is durable, so that the next batch of the log finds its place;
 if the store then fails, it puts back what is on disk.
 
-The hash. Each author has a digest over the sorted (log, branch, end, head) of his ranges, made anew only
-when one of them changed, and the room's hash is one over all authors' digests in the order of their ids.
+The hash. Each author has a digest over the sorted (log, branch, start, end, head) of his ranges, made anew
+only when one of them changed, and the room's hash is one over all authors' digests in the order of their ids.
 A batch costs nothing but a mark; asking costs one small hash for each author that changed and 16 bytes
 of input for each that did not. Both are BLAKE2b-128 with labels of their own: equal by accident once in
 2^64 rooms, and nobody can make two sets collide. (Rejected: XOR of the entries' hashes. It needs no
 sorting, but whoever owns 129 logs can choose some whose hashes cancel out any other entry, and so hide a
-third person's batch from repair.)
+third person's batch from repair. And to leave out `start`: who holds but the newest batch of a log would
+agree with who holds all of it.) Pruning shows in no hash: `start` is where a chain began before it was
+pruned, and 0 for what begins at the floor.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from zmqchat.model.limits import BRANCHES_MAX, LOGS_PER_AUTHOR_MAX
 __all__ = ["Extent", "Load", "LogFrontier", "Outcome", "Placement", "Range", "RoomFrontier", "Span"]
 
 HASH_BYTES: Final = 16
-_HASHED_RANGE = struct.Struct(">Q8sQ32s")
+_HASHED_RANGE = struct.Struct(">Q8sQQ32s")
 _AUTHOR_LABEL: Final = b"zmqchat-author-1"
 _FRONTIER_LABEL: Final = b"zmqchat-front-1"
 _RECENT_MAX: Final = 64
@@ -140,7 +142,7 @@ class RoomFrontier:
     def _author_digest(self, author: PeerId) -> bytes:
         """The digest over what is held of an author; no bytes where that is nothing."""
         parts = [
-            _HASHED_RANGE.pack(key.log, key.branch, held.end, held.head)
+            _HASHED_RANGE.pack(key.log, key.branch, _hashed_start(key, frontier, held), held.end, held.head)
             for key, frontier in self.of_author(author)
             for held in frontier.ranges
         ]
@@ -226,7 +228,7 @@ class RoomFrontier:
             del self._logs[key.author]
         if key.branch != MAIN_BRANCH and (before is None) != (frontier is None):
             self._toggle_branch(key)
-        if before is None or frontier is None or before.ranges is not frontier.ranges:
+        if before is None or frontier is None or before.ranges is not frontier.ranges or before.floor != frontier.floor:
             self._digests.pop(key.author, None)
             self._hash = None
 
@@ -272,6 +274,10 @@ class RoomFrontier:
         if full:
             other_chain = []
         return without([*without(same_branch, own), *other_chain], [])
+
+
+def _hashed_start(key: LogKey, frontier: LogFrontier, held: Range) -> int:
+    return 0 if key.branch == MAIN_BRANCH and held.start <= frontier.floor else held.start
 
 
 def _delivered(
