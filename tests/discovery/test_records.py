@@ -143,8 +143,8 @@ def test_names_fit_dns_and_differ_from_run_to_run() -> None:
 
 
 def test_announced_addresses_lose_their_scope_and_doubles() -> None:
-    """Our scope means nothing to others."""
-    assert packed_addresses(["10.0.0.1", "fe80::1%eth0", "fe80::1%eth1"]) == [
+    """Our scope means nothing to others; a host's name has no place in an address record."""
+    assert packed_addresses(["10.0.0.1", "localhost", "fe80::1%eth0", "fe80::1%eth1"]) == [
         bytes([10, 0, 0, 1]),
         bytes.fromhex("fe80" + "0" * 27 + "1"),
     ]

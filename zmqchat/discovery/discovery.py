@@ -32,7 +32,8 @@ class Announcement:
 
     door      TCP port of its door
     version   highest protocol version
-    hosts     the only addresses to announce (`--listen HOST`); empty announces those of all chosen interfaces
+    hosts     the only IP addresses to announce (`--listen HOST`, never a wildcard); empty announces those of
+              all chosen interfaces
     """
 
     peer: PeerId

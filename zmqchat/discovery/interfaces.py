@@ -89,8 +89,12 @@ def scan(wanted: Sequence[str] = ()) -> tuple[Interface, ...]:
     wanted   names or addresses of the only ones to use; loopback is never used unless it is named here
     """
     found = []
+    try:
+        adapters = ifaddr.get_adapters()
+    except OSError:  # a sandbox that hides them
+        return ()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        for adapter in ifaddr.get_adapters():
+        for adapter in adapters:
             interface = _usable(adapter, wanted, asker)
             if interface is not None:
                 found.append(interface)

@@ -281,8 +281,10 @@ class MdnsDiscovery:
         self._announced = None
         self._used = ()
         if zeroconf is not None:
-            with contextlib.suppress(asyncio.TimeoutError, OSError, ZeroconfError):
+            try:
                 await asyncio.wait_for(zeroconf.async_close(), CLOSE_S)
+            except (asyncio.TimeoutError, OSError, ZeroconfError):
+                zeroconf.zeroconf.engine.close()  # without goodbyes; its sockets must not outlive us
 
     # Records ----------------------------------------------------------------------------------------------
 

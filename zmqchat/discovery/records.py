@@ -8,6 +8,7 @@ dropped and counted, and nothing of it is ever shown.
 from __future__ import annotations
 
 import base64
+import contextlib
 import ipaddress
 import secrets
 import socket
@@ -138,9 +139,10 @@ def _scope_name(scope: str, interfaces: Iterable[Interface]) -> str | None:
 
 
 def packed_addresses(hosts: Iterable[str]) -> list[bytes]:
-    """Addresses as A and AAAA records hold them; a scope is of no use to others and dropped."""
+    """Addresses as A and AAAA records hold them; a scope is of no use to others and dropped, as is a host's name."""
     packed: dict[bytes, None] = {}
     for host in hosts:
         plain = host.partition("%")[0]
-        packed[socket.inet_pton(socket.AF_INET6 if ":" in plain else socket.AF_INET, plain)] = None
+        with contextlib.suppress(OSError):
+            packed[socket.inet_pton(socket.AF_INET6 if ":" in plain else socket.AF_INET, plain)] = None
     return list(packed)
