@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,12 +41,14 @@ def python_sources(*folders: str) -> list[Source]:
     return [Source(path.relative_to(REPO).as_posix(), path.read_text(encoding="utf-8")) for path in _python(*folders)]
 
 
-def text_files() -> Iterator[Path]:
-    """All files of the repository that a person wrote; what tools left behind is skipped."""
-    for path in sorted(REPO.rglob("*")):
-        inside = path.relative_to(REPO).parts
-        if path.is_file() and not any(_skipped(part) for part in inside[:-1]) and path.suffix not in {".pyc"}:
-            yield path
+def text_files() -> list[Path]:
+    """All files that belong to the repository: what git keeps or would keep, or all where there is no git."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        names = subprocess.run(listing, cwd=REPO, text=True, capture_output=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        names = [path.relative_to(REPO).as_posix() for path in REPO.rglob("*")]
+    return [REPO / name for name in sorted(names) if (REPO / name).is_file()]
 
 
 def _python(*folders: str) -> Iterator[Path]:
