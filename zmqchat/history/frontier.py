@@ -32,9 +32,9 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from zmqchat.history.forks import Grown, Known, Load, Loaded, branches, delivered_of, insert
-from zmqchat.history.ranges import Extent, Link, LogFrontier, Range, Span, joined, links, range_of, without
+from zmqchat.history.ranges import Extent, Link, LogFrontier, Range, Span, extended, without
 from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId
-from zmqchat.model.limits import BRANCHES_MAX, LOGS_PER_AUTHOR_MAX
+from zmqchat.model.limits import BATCH_EVENTS_MAX, BRANCHES_MAX, LOGS_PER_AUTHOR_MAX
 
 __all__ = ["Extent", "Load", "LogFrontier", "Outcome", "Placement", "Range", "RoomFrontier", "Span"]
 
@@ -160,11 +160,10 @@ class RoomFrontier:
         main = logs.get(key)
         forked = (author, batch.log) in self._named
         if main is not None and main.ranges and not forked:
-            last = main.ranges[-1]
-            alone = range_of(batch, MAIN_BRANCH)
-            if links(last, alone):
-                grown = main._replace(ranges=(*main.ranges[:-1], joined(last, alone)))
-                return Placement(Outcome.PLACED, key, key, ((key, grown),), digest=batch.digest)
+            longer = extended(main.ranges[-1], batch)
+            if longer is not None:
+                grown = LogFrontier(main.floor, (*main.ranges[:-1], longer), main.delivered)
+                return Placement(Outcome.PLACED, key, key, ((key, grown),), False, (), batch.digest)
         if main is None and not forked and self._has_all_logs(logs):
             return Placement(Outcome.LOGS_FULL, key, key)
         if main is not None and batch.first < main.floor:
@@ -250,30 +249,32 @@ class RoomFrontier:
         """What of a peer's log to ask for: its ranges (first, end, head, previous) less what is held here.
 
         A chain is known by its last batch, so what is held under another branch's name is not asked for. Where
-        both hold ranges that end alike with different heads, the log is forked and all of theirs is asked for;
-        best newest first, until it joins.
+        chains differ, numbers say nothing of what is held: only what lies just below the known part of the
+        other chain is asked for, as much again as is known of it, until it joins what is held. So a caller
+        that got all it asked for compares again.
         """
-        ours = [held for branch in self.branches(key.author, key.log) for held in self[branch].ranges]
-        if not ours and self._has_all_logs(self._logs.get(key.author, {})):
+        log = [(branch, held) for branch in self.branches(key.author, key.log) for held in self[branch].ranges]
+        if not log and self._has_all_logs(self._logs.get(key.author, {})):
             return []
-        full = len(self._named.get((key.author, key.log), ())) >= BRANCHES_MAX
-        chains = {(held.end, held.head): held for held in ours}
-        main = self.get(key._replace(branch=MAIN_BRANCH))
-        entry = self.get(key)
-        floor = max(main.floor if main is not None else 0, their_floor)
-        own = entry.held() if entry is not None else []
-        same_branch, other_chain = [], []
+        chains = {(held.end, held.head): (branch, held) for branch, held in log}
+        entry, main = self.get(key), self.get(key._replace(branch=MAIN_BRANCH))
+        ends = {held.end for held in entry.ranges} if entry is not None else set()
+        may_branch = len(self._named.get((key.author, key.log), ())) < BRANCHES_MAX
+        by_number, by_chain = [], []
         for first, end, head, *_ in theirs:
-            twin = chains.get((end, head))
-            if twin is not None:
-                same_branch.append((max(first, floor), twin.start))
-            elif any(held.end == end for held in (entry.ranges if entry is not None else ())):
-                other_chain.append((max(first, floor), end))
-            elif entry is not None or not full:
-                same_branch.append((max(first, floor), end))
-        if full:
-            other_chain = []
-        return without([*without(same_branch, own), *other_chain], [])
+            branch, twin = chains.get((end, head), (key, None))
+            if twin is not None and branch == key:
+                by_number.append((first, twin.start))
+            elif twin is not None:
+                known = max(twin.end - twin.start, BATCH_EVENTS_MAX)
+                by_chain.append((max(first, twin.start - known), twin.start))
+            elif end not in ends and (entry is not None or may_branch):
+                by_number.append((first, end))
+            elif may_branch:
+                by_chain.append((max(first, end - BATCH_EVENTS_MAX), end))
+        floor = max(main.floor if main is not None else 0, their_floor)
+        wanted = without(by_number, entry.held() if entry is not None else [])
+        return without([(max(first, floor), end) for first, end in wanted + by_chain], [])
 
 
 def _hashed_start(key: LogKey, frontier: LogFrontier, held: Range) -> int:

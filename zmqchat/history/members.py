@@ -86,6 +86,7 @@ class Member(NamedTuple):
         return Member(action, at, tuple(names))
 
 
+_ACTIONS: Final = frozenset(int(action) for action in MemberAction)
 _UNKNOWN: Final = Member()
 
 
@@ -115,8 +116,10 @@ class NameBook:
         self._members[author] = member
 
     def note_action(self, author: PeerId, action: int, hlc: int) -> bool:
-        """Fold in a member event; whether anything changed."""
+        """Fold in a member event; whether anything changed. Actions of a newer version change nothing."""
         known = self[author]
+        if action not in _ACTIONS:
+            return False
         if (hlc, action) <= (known.at, known.action if known.at else 0):
             return False
         return self._change(author, known, known._replace(action=action, at=hlc))

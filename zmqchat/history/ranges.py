@@ -105,6 +105,20 @@ def joined(lower: Range, upper: Range) -> Range:
     return lower._replace(end=upper.end, head=upper.head, sealed_at=upper.sealed_at, extents=extents)
 
 
+def extended(lower: Range, batch: Link) -> Range | None:
+    """The range with a batch that goes on from it, stored beside its last row; None where it does not.
+
+    The same as `links` and `joined`, for the path that every live batch takes.
+    """
+    start, end, opening, head, previous, opened_at, sealed_at, extents = lower
+    if batch.first != end or batch.previous != head or batch.sealed_at <= sealed_at or not extents:
+        return None
+    last = extents[-1]
+    grown = Extent(last.first, batch.end, last.branch)
+    extents = (grown,) if len(extents) == 1 else (*extents[:-1], grown)
+    return Range(start, batch.end, opening, batch.digest, previous, opened_at, batch.sealed_at, extents)
+
+
 def split(whole: Range, last: Link, following: Link) -> tuple[Range, Range]:
     """The range cut between two neighbouring batches of it."""
     at = following.first
