@@ -1,0 +1,1 @@
+"""Layer 5: the sockets; the only home of pyzmq."""
