@@ -1,0 +1,143 @@
+"""Facts between the data machines; `committing` says in which order they follow from one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from zmqchat.history.batch import Batch
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.protocol.facts import Fact
+
+
+class StoredBatch(NamedTuple):
+    """A batch that is durable now.
+
+    key    its log, with the branch that it belongs to
+    peer   the link it came by, None for our own
+    """
+
+    batch: Batch
+    key: LogKey
+    peer: PeerId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitWanted(Fact):
+    """A machine has something to write: `committing` asks all of them when no commit is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReceived(Fact):
+    """A batch came in, not looked at yet.
+
+    pushed    by feed or Push; else as part of the page that answers `request`
+    """
+
+    peer: PeerId
+    raw: bytes
+    pushed: bool
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSettled(Fact):
+    """What a page brought is durable, held already or refused; `kept` is False where it must come again."""
+
+    peer: PeerId
+    request: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchHeld(Fact):
+    """A peer pushed what we hold already: it may wait to hear so."""
+
+    peer: PeerId
+    room: RoomId
+    key: LogKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchesStored(Fact):
+    """Batches are durable, the frontiers of their logs have moved; own ones may leave now."""
+
+    batches: tuple[StoredBatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomJoined(Fact):
+    """We are in this room from now on; at start, a fact for each room that we are in."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLeft(Fact):
+    """We are not in this room any more."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterestTold(Fact):
+    """A linked peer said which rooms it is in; `added` are those of ours that are new."""
+
+    peer: PeerId
+    added: tuple[RoomId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerHolds(Fact):
+    """A linked peer says that it has this log below `end` on its disk."""
+
+    peer: PeerId
+    room: RoomId
+    key: LogKey
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehindPeer(Fact):
+    """A linked peer has held more of this log than we for some time: it should be asked for it."""
+
+    peer: PeerId
+    room: RoomId
+    key: LogKey
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLogAhead(Fact):
+    """There is more of our own current log elsewhere than here.
+
+    proven   a batch with our signature is there, not only a peer's word
+    """
+
+    peer: PeerId
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeEnded(Fact):
+    """A peer and we have compared all shared rooms; `equal` lists those found to be the same."""
+
+    peer: PeerId
+    equal: tuple[RoomId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpToDate(Fact):
+    """Nothing that a linked peer holds of this room is missing here."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTold(Fact):
+    """A member has read one of our logs below `end`."""
+
+    peer: PeerId
+    room: RoomId
+    log: int
+    end: int

@@ -1,0 +1,172 @@
+"""HAVE: what this node has on its disk, told to whoever may wait for it; and what others told us.
+
+How it works. After a commit each log that moved is due to be told: to its author and to the link that
+it came by at once (not more often than every have_author_s, so that a stream costs 20 small frames a
+second), to the other linked members of the room within have_others_s. What is due to a peer is a set of
+logs, so any number of commits make one entry; a HAVE carries the `end` that holds when it leaves.
+
+    due to a peer: nothing --stored--> soon (now, or have_author_s after the last) --timer--> sent
+                           --stored--> late (have_others_s)         soon wins over late
+
+A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `broadcast` and
+`receipts`). One that ends above what we hold is remembered for 2 RTT: if the part has not come by then,
+BehindPeer tells `sync` to ask for it. Claims for others (holder is not the sender) wait for the
+bounded overlay and are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zmqchat.model.config import Config
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.model.limits import SUMMARY_ENTRIES_MAX
+from zmqchat.protocol.data_facts import BatchesStored, BatchHeld, BehindPeer, OwnLogAhead, PeerHolds
+from zmqchat.protocol.effects import SetTimer
+from zmqchat.protocol.facts import Instant, TimerFired
+from zmqchat.protocol.interests import Interests
+from zmqchat.protocol.ledger import Ledger
+from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.wire.frames import Have, HaveEntry, encode
+
+HAVE_ENTRIES_MAX = SUMMARY_ENTRIES_MAX // 4
+"""Logs named in one HAVE: about 60 KiB at worst."""
+
+BEHIND_MAX = SUMMARY_ENTRIES_MAX
+"""Logs that a peer may be remembered to have more of; the periodic exchange finds the rest."""
+
+_TIMER = ("haves",)
+
+
+@dataclass(slots=True)
+class _Due:
+    """What one peer is to be told, and when."""
+
+    logs: dict[RoomId, dict[LogKey, None]] = field(default_factory=dict)
+    at_s: float | None = None
+    sent_s: float = float("-inf")
+    behind: dict[tuple[RoomId, LogKey], tuple[int, float]] = field(default_factory=dict)
+
+
+class Haves(Machine):
+    """The acknowledging machine; emits PeerHolds and BehindPeer."""
+
+    timer = "haves"
+
+    def __init__(
+        self, me: PeerId, config: Config, ledger: Ledger, interests: Interests, rtt_s: Callable[[PeerId], float]
+    ) -> None:
+        super().__init__()
+        self._me = me
+        self._config = config
+        self._ledger = ledger
+        self._interests = interests
+        self._rtt_s = rtt_s
+        self._due: dict[PeerId, _Due] = {}
+        self._timer_at_s: float | None = None
+        self.facts = {
+            PeerLinked: self._linked,
+            PeerUnlinked: self._unlinked,
+            BatchesStored: self._stored,
+            BatchHeld: self._held,
+            TimerFired: self._timer_fired,
+        }
+        self.frames = {Have: self._told}
+
+    # Telling -----------------------------------------------------------------------------------
+
+    def _linked(self, fact: PeerLinked, _at: Instant) -> None:
+        self._due[fact.peer] = _Due()
+
+    def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
+        self._due.pop(fact.peer, None)
+        self._set_timer(at)
+
+    def _stored(self, fact: BatchesStored, at: Instant) -> None:
+        for room in dict.fromkeys(stored.batch.room for stored in fact.batches):
+            members = self._interests.peers_in(room)
+            for stored in fact.batches:
+                # What is our own leaves as a batch; only the offer of `broadcast` tells of it by HAVE.
+                if stored.peer is None or stored.batch.room != room:
+                    continue
+                for peer in members:
+                    soon = peer in (stored.peer, stored.key.author)
+                    self._tell(peer, room, stored.key, soon, at)
+        self._flush(at)
+
+    def _held(self, fact: BatchHeld, at: Instant) -> None:
+        if fact.peer in self._due:
+            self._tell(fact.peer, fact.room, fact.key, True, at)
+            self._flush(at)
+
+    def _tell(self, peer: PeerId, room: RoomId, key: LogKey, soon: bool, at: Instant) -> None:
+        due = self._due[peer]
+        due.logs.setdefault(room, {})[key] = None
+        at_s = max(at.now_s, due.sent_s + self._config.have_author_s) if soon else at.now_s + self._config.have_others_s
+        due.at_s = at_s if due.at_s is None else min(due.at_s, at_s)
+
+    def _send(self, peer: PeerId, due: _Due, at: Instant) -> None:
+        for room, keys in due.logs.items():
+            entries = self.entries(room, list(keys))
+            for start in range(0, len(entries), HAVE_ENTRIES_MAX):
+                part = tuple(entries[start : start + HAVE_ENTRIES_MAX])
+                self.outbox.append(
+                    SendFrame(peer=peer, payload=encode(Have(room=room, holder=self._me, entries=part)))
+                )
+        due.logs = {}
+        due.at_s = None
+        due.sent_s = at.now_s
+
+    def entries(self, room: RoomId, keys: list[LogKey]) -> list[HaveEntry]:
+        """What we hold of these logs from their floor on without a gap."""
+        ends = [(key, self._ledger.contiguous_end(room, key)) for key in keys]
+        return [HaveEntry(key.author, key.log, key.branch, end) for key, end in ends if end]
+
+    # Hearing -----------------------------------------------------------------------------------
+
+    def _told(self, peer: PeerId, frame: Have, at: Instant) -> None:
+        due = self._due.get(peer)
+        if due is None or frame.holder != peer or not self._ledger.is_joined(frame.room):
+            return
+        for entry in frame.entries:
+            key = LogKey(entry.author, entry.log, entry.branch)
+            self.outbox.append(PeerHolds(peer=peer, room=frame.room, key=key, end=entry.end))
+            if entry.end <= self._ledger.contiguous_end(frame.room, key):
+                due.behind.pop((frame.room, key), None)
+            elif self._ledger.is_current(key):
+                self.outbox.append(OwnLogAhead(peer=peer, proven=False))
+                due.behind[(frame.room, key)] = (entry.end, at.now_s)
+            elif len(due.behind) < BEHIND_MAX:
+                ask_s = due.behind.get((frame.room, key), (0, at.now_s + 2 * self._rtt_s(peer)))[1]
+                due.behind[(frame.room, key)] = (entry.end, ask_s)
+        self._flush(at)
+
+    def _ask(self, peer: PeerId, due: _Due, now_s: float) -> None:
+        for (room, key), (end, ask_s) in list(due.behind.items()):
+            if ask_s <= now_s:
+                del due.behind[(room, key)]
+                if end > self._ledger.contiguous_end(room, key):
+                    self.outbox.append(BehindPeer(peer=peer, room=room, key=key, end=end))
+
+    # Time --------------------------------------------------------------------------------------
+
+    def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
+        self._timer_at_s = None
+        self._flush(at)
+
+    def _flush(self, at: Instant) -> None:
+        for peer, due in self._due.items():
+            if due.at_s is not None and due.at_s <= at.now_s:
+                self._send(peer, due, at)
+            if due.behind:
+                self._ask(peer, due, at.now_s)
+        self._set_timer(at)
+
+    def _set_timer(self, at: Instant) -> None:
+        moments = [due.at_s for due in self._due.values() if due.at_s is not None]
+        moments += [ask_s for due in self._due.values() for _end, ask_s in due.behind.values()]
+        at_s = max(at.now_s, min(moments)) if moments else None
+        if at_s != self._timer_at_s:
+            self._timer_at_s = at_s
+            self.outbox.append(SetTimer(name=_TIMER, at_s=at_s))
