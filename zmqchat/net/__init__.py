@@ -1,1 +1,1 @@
-"""Layer 5: the sockets; the only home of pyzmq."""
+"""Layer 5: sockets (pyzmq). Effects in, facts out; no decision about peers is taken here."""
