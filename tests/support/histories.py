@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from zmqchat.history.frontier import Load, Outcome, Placement, RoomFrontier
+from zmqchat.history.ranges import Link
 from zmqchat.model.ids import LogKey, PeerId
 
 AUTHOR = PeerId(bytes(31) + b"\x01")
 NO_DIGEST = bytes(32)
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class FakeBatch:
     """What placing looks at, with a digest that stands for the contents."""
 
@@ -79,7 +80,7 @@ class Holder:
 
     def offer(self, batch: FakeBatch) -> Placement:
         """Place one batch with all the loads it takes, and store it."""
-        loaded: dict[Load, Sequence[FakeBatch]] = {}
+        loaded: dict[Load, Sequence[Link]] = {}
         placement = self.frontier.place(batch, loaded)
         while placement.outcome is Outcome.COVERED:
             self.loads += len(placement.loads)

@@ -263,11 +263,16 @@ class RoomFrontier:
         by_number, by_chain = [], []
         for first, end, head, *_ in theirs:
             branch, twin = chains.get((end, head), (key, None))
+            known_from, twin_end = (twin.start, twin.end) if twin is not None else (end, end)
+            while twin is not None and (known_from, twin.previous) in chains:
+                # What a branch goes on from is held under another name still.
+                twin = chains[known_from, twin.previous][1]
+                known_from = twin.start
             if twin is not None and branch == key:
-                by_number.append((first, twin.start))
+                by_number.append((first, known_from))
             elif twin is not None:
-                known = max(twin.end - twin.start, BATCH_EVENTS_MAX)
-                by_chain.append((max(first, twin.start - known), twin.start))
+                step = max(twin_end - known_from, BATCH_EVENTS_MAX)
+                by_chain.append((max(first, known_from - step), known_from))
             elif end not in ends and (entry is not None or may_branch):
                 by_number.append((first, end))
             elif may_branch:

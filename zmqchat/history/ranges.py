@@ -233,7 +233,7 @@ class LogFrontier(NamedTuple):
 def without(wanted: Sequence[Span], held: Sequence[Span]) -> list[Span]:
     """The numbers of `wanted` that are not in `held`, as disjoint rising spans; either in any order."""
     rest: list[Span] = []
-    blocks = sorted(held)
+    blocks = sorted(span for span in held if span[0] < span[1])
     for first, end in sorted(wanted):
         first = max(first, rest[-1][1]) if rest else first
         for block_first, block_end in blocks:
