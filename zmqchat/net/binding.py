@@ -14,14 +14,14 @@ from zmqchat.net.transport import Listen, Ports
 DEFAULT_PORTS: Final = Ports(42100, 42101, 42102)
 
 
-def bind_all(inbound: Inbound, listen: Listen) -> Ports:
+def bind_all(inbound: Inbound, listen: Listen, preferred: Ports | None) -> Ports:
     """Bind the three sockets and start reading; raises PortInUse where the asked-for port is taken."""
     host = listen.host or "*"
     if listen.port is not None:
         wanted = Ports(listen.port, listen.port + 1, listen.port + 2)
         door = _bind(inbound.door, host, [wanted.door], must=True)
     else:
-        wanted = listen.preferred or DEFAULT_PORTS
+        wanted = preferred or DEFAULT_PORTS
         door = _bind(inbound.door, host, [wanted.door, DEFAULT_PORTS.door, 0], must=False)
     direct = _bind(inbound.direct, host, [wanted.direct, 0], must=False)
     feed = _bind(inbound.feed, host, [wanted.feed, 0], must=False)

@@ -20,7 +20,7 @@ from zmqchat.model.ids import PeerId, RoomId
 from zmqchat.model.limits import FEED_TOPICS_PER_PEER_MAX
 from zmqchat.net import options
 from zmqchat.net.reading import Reader
-from zmqchat.net.transport import Keys, Sink
+from zmqchat.net.transport import Sink
 from zmqchat.protocol.facts import (
     DoorCaller,
     DoorKnocked,
@@ -53,7 +53,7 @@ class Inbound:
     """Door, direct and feed; bound by `binding`."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], keys: Keys, sink: Sink, counters: Counter[str]
+        self, context: zmq.Context[zmq.Socket[bytes]], keys: options.Keys, sink: Sink, counters: Counter[str]
     ) -> None:
         self._sink = sink
         self._counters = counters
@@ -98,6 +98,11 @@ class Inbound:
         self._monitor.close(0)
         for socket in (self.direct, self.feed, self.door):
             socket.close(linger_ms)
+
+    @property
+    def sessions(self) -> int:
+        """Peers that are admitted."""
+        return len(self._sessions)
 
     def admit(self, peer: PeerId, curve_key: bytes) -> None:
         """Frames of this key are this peer's from now on."""

@@ -7,10 +7,12 @@ peer that never reads holds a bounded amount of memory.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import zmq
 
+from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import DOOR_FRAME_BYTES_MAX, FRAME_BYTES_MAX, MIB
 
 CURVE_OVERHEAD_BYTES: Final = 33
@@ -31,6 +33,16 @@ LINK_DOMAIN: Final = b"link"
 MESH_THREAD: Final = 1
 DOOR_THREAD: Final = 2
 """I/O thread masks: a storm of handshakes at the door costs the mesh nothing."""
+
+
+class Keys(NamedTuple):
+    """The CURVE keys that the sockets use, 32 raw bytes each, and how to find a peer's."""
+
+    public: bytes
+    secret: bytes
+    door_public: bytes
+    door_secret: bytes
+    curve_key: Callable[[PeerId], bytes | None]
 
 
 def make_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, *, bytes_max: int, hwm: int) -> zmq.Socket[bytes]:

@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket as tcp
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -21,7 +21,7 @@ from zmqchat.net import options
 from zmqchat.net.binding import bind_all
 from zmqchat.net.dialled import Dialled
 from zmqchat.net.inbound import Inbound
-from zmqchat.net.transport import Keys, Listen, Ports, Sink
+from zmqchat.net.transport import CurveKey, Failed, Listen, Ports, Sink, TransportStats
 from zmqchat.net.zap import Zap
 from zmqchat.protocol import effects
 from zmqchat.protocol.effects import Effect
@@ -51,8 +51,9 @@ def topic_of(room: RoomId) -> bytes:
 class ZmqTransport:
     """Sockets of one node; one context, closed by `stop`."""
 
-    def __init__(self, keys: Keys, failed: Callable[[BaseException], None]) -> None:
-        self._keys = keys
+    def __init__(self, *, curve_key: CurveKey, door_public: bytes, door_secret: bytes, failed: Failed) -> None:
+        self._curve_key = curve_key
+        self._door_keys = (door_public, door_secret)
         self._failed = failed
         self._doors: dict[int, Dialled] = {}
         self._directs: dict[PeerId, Dialled] = {}
@@ -76,17 +77,25 @@ class ZmqTransport:
             effects.PublishFeed: self._publish,
         }
 
-    async def start(self, listen: Listen, sink: Sink) -> Ports:
-        """Bind all three sockets; raises PortInUse or NetworkError."""
+    async def start(
+        self,
+        curve_secret: bytes,
+        curve_public: bytes,
+        listen: tuple[str | None, int | None],
+        preferred_ports: tuple[int, int, int] | None,
+        sink: Sink,
+    ) -> Ports:
+        """Bind and be ready for effects; raises NetworkError or PortInUse with nothing left open."""
         self._sink = sink
+        self._keys = options.Keys(curve_public, curve_secret, *self._door_keys, self._curve_key)
         loop = asyncio.get_running_loop()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
         self._context.setsockopt(zmq.MAX_SOCKETS, 4096)
-        self._zap = Zap(self._context, lambda error: loop.call_soon_threadsafe(self._failed, error))
+        self._zap = Zap(self._context, lambda error: loop.call_soon_threadsafe(self._failed, f"the authenticator died: {error}"))
         self._zap.start()
         self._inbound = Inbound(self._context, self._keys, sink, self.counters)
         try:
-            return bind_all(self._inbound, listen)
+            return bind_all(self._inbound, Listen(*listen), Ports(*preferred_ports) if preferred_ports else None)
         except BaseException:
             await self.stop(0)
             raise
@@ -112,9 +121,17 @@ class ZmqTransport:
         term = loop.run_in_executor(None, self._context.term)
         await asyncio.wait({asyncio.ensure_future(term)}, timeout=TERM_TIMEOUT_S + flush_s)
 
-    def stats(self) -> Mapping[str, int]:
-        """Counters for `doctor`."""
-        return {**self.counters, "denied": self._zap.denied, "links": len(self._directs), "feeds": len(self._feeds)}
+    def stats(self) -> TransportStats:
+        """Counters and sizes as they are now."""
+        dials = len(self._doors) + len(self._directs) + len(self._feeds)
+        return TransportStats(
+            counters={**self.counters, "denied": self._zap.denied}, sessions=self._inbound.sessions, dials=dials
+        )
+
+    @property
+    def handshake_addresses(self) -> tuple[str, ...]:
+        """The last addresses whose connections shook hands with one of our sockets, the newest last."""
+        return ()
 
     # The door ----------------------------------------------------------------------------------------
 
