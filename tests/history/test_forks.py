@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -52,19 +53,19 @@ def test_rows_are_found_through_the_extents(forest: list[FakeBatch], data: st.Da
             assert all(a.end == b.first and a.digest == b.previous for a, b in itertools.pairwise(part))
 
 
-@settings(max_examples=200)
-@given(forest=forests(), data=st.data())
-def test_every_batch_is_delivered(forest: list[FakeBatch], data: st.DataObject) -> None:
-    """A reader that goes by `delivered` alone, giving up on gaps at random, gets every batch that is held."""
-    holder = Holder()
+def read_while_arriving(holder: Holder, arrivals: list[FakeBatch], gives_up: Callable[[], bool]) -> list[bytes]:
+    """What a reader gets that goes by `delivered` alone, passing gaps when it gives up, and all gaps at the end."""
     got: list[bytes] = []
-    arrivals = data.draw(st.permutations(forest))
 
-    def deliver(key: LogKey) -> None:
-        entry = holder.frontier[key]
-        end = entry.deliverable_end
-        got.extend(b.digest for b in holder.stored_chain(key) if entry.delivered <= b.first < end)
-        holder.frontier.put(key, entry.with_delivered(end))
+    def deliver(key: LogKey, begin: int) -> None:
+        entry = holder.frontier[key].with_delivered(begin)
+        got.extend(b.digest for b in holder.stored_chain(key) if begin <= b.first < entry.deliverable_end)
+        holder.frontier.put(key, entry.with_delivered(entry.deliverable_end))
+
+    def pass_gaps(wants: Callable[[], bool]) -> None:
+        for key in list(holder.frontier):
+            while (after := holder.frontier[key].next_held(holder.frontier[key].delivered)) is not None and wants():
+                deliver(key, after)
 
     for batch in arrivals:
         placement = holder.offer(batch)
@@ -72,22 +73,38 @@ def test_every_batch_is_delivered(forest: list[FakeBatch], data: st.DataObject) 
             continue
         if batch.first < holder.frontier[placement.key].delivered:
             got.append(batch.digest)
-        for key, frontier in placement.changes:
-            if frontier is not None:
-                deliver(key)
-        for key in list(holder.frontier):
-            entry = holder.frontier[key]
-            after_gap = entry.next_held(entry.delivered)
-            if after_gap is not None and data.draw(st.booleans()):
-                holder.frontier.put(key, entry.with_delivered(after_gap))
-                deliver(key)
-    for key in list(holder.frontier):
-        entry = holder.frontier[key]
-        while (number := entry.next_held(entry.delivered)) is not None:
-            holder.frontier.put(key, entry.with_delivered(number))
-            deliver(key)
-            entry = holder.frontier[key]
+        for key, entry in placement.changes:
+            if entry is not None:
+                deliver(key, entry.delivered)
+        pass_gaps(gives_up)
+    pass_gaps(lambda: True)
+    return got
+
+
+@settings(max_examples=200)
+@given(forest=forests(), data=st.data())
+def test_every_batch_is_delivered(forest: list[FakeBatch], data: st.DataObject) -> None:
+    """Whatever order and forks do to the ranges, nothing that is held is passed over."""
+    holder = Holder()
+    got = read_while_arriving(holder, data.draw(st.permutations(forest)), lambda: data.draw(st.booleans()))
     assert set(got) == {batch.digest for batch in holder.rows.values()}
+
+
+@settings(max_examples=100)
+@given(forest=forests(), data=st.data())
+def test_a_fork_that_grows_in_order_is_delivered_once(forest: list[FakeBatch], data: st.DataObject) -> None:
+    """Each batch after its predecessor: every one is delivered once, and a chain's in its order."""
+    holder = Holder()
+    got = read_while_arriving(holder, forest, lambda: data.draw(st.booleans()))
+    assert got == [batch.digest for batch in forest if batch in holder.rows.values()]
+
+
+@settings(max_examples=100)
+@given(order=st.permutations(chain(8)), data=st.data())
+def test_a_log_without_forks_is_delivered_once(order: list[FakeBatch], data: st.DataObject) -> None:
+    """In any order, with gaps passed at any time, every batch is delivered once."""
+    got = read_while_arriving(Holder(), order, lambda: data.draw(st.booleans()))
+    assert sorted(got) == sorted(batch.digest for batch in order)
 
 
 @settings(max_examples=200)
