@@ -13,7 +13,7 @@ def everything_is_required() -> bool:
 
 
 def require(condition: object, reason: str) -> None:
-    """Go on where the condition holds; else skip the test with this reason, or fail it under ZMQCHAT_TESTS_REQUIRE=all."""
+    """Go on where the condition holds; else skip with this reason, or fail under ZMQCHAT_TESTS_REQUIRE=all."""
     if condition:
         return
     if everything_is_required():
