@@ -114,8 +114,16 @@ def _handlers(source: Source) -> Iterator[tuple[int, str]]:
             continue
         if node.type is None:
             yield node.lineno, "bare except eats cancellation: name what you expect"
-        elif "BaseException" in ast.dump(node.type) and not any(isinstance(n, ast.Raise) for n in ast.walk(node)):
-            yield node.lineno, "except BaseException without raise eats cancellation: name what you expect"
+        elif "BaseException" in ast.dump(node.type) and not _passes_on(node):
+            yield node.lineno, "except BaseException eats cancellation: raise again, hand the error on, or name it"
+
+
+def _passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether the handler raises, or gives the exception to somebody."""
+    inside = [node for statement in handler.body for node in ast.walk(statement)]
+    return any(
+        isinstance(node, ast.Raise) or (isinstance(node, ast.Name) and node.id == handler.name) for node in inside
+    )
 
 
 def _reasons(source: Source) -> Iterator[tuple[int, str]]:
