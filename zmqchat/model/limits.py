@@ -127,6 +127,27 @@ UNREAD_DOOR_BYTES_MAX: Final = 64 * KIB
 UNREAD_LINK_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
 """The same on a direct or feed connection."""
 
+LINK_RECEIVE_BYTES_MAX: Final = 16 * MIB
+"""What libzmq may hold of a connection while our loop does not read: its high-water mark in largest frames."""
+
+LINK_SEND_BYTES_MAX: Final = 64 * MIB
+"""The same of what we send on a direct link; a backstop, as the link's unacknowledged bytes end sooner."""
+
+FEED_SEND_BYTES_MAX: Final = 32 * MIB
+"""The same of a subscriber that does not read; subscribers share the memory of a frame."""
+
+LINKS_PER_SESSION_MAX: Final = 4
+"""Connections a peer may hold to one of our sockets: one, and the old ones while it redials."""
+
+HALF_OPEN_S_MAX: Final = 10
+"""A connection that has said nothing valid for this long is cut; libzmq allows 5 s for the handshake."""
+
+DOOR_STAY_S_MAX: Final = 30
+"""A connection to the door is cut after this: HELLO and its answer take milliseconds."""
+
+NAME_LOOKUPS_AT_ONCE_MAX: Final = 8
+"""Host names resolved at once, a thread each; DNS may take half a minute to give up."""
+
 # Sync --------------------------------------------------------------------------------------------
 
 PAGE_BYTES_MAX: Final = BATCH_BYTES_MAX
@@ -154,6 +175,12 @@ STORE_GROUP_BYTES_MAX: Final = 16 * MIB
 
 STORE_QUEUE_BYTES_MAX: Final = 64 * MIB
 """Bytes that wait for the writer; beyond it live traffic is refused and comes back by sync."""
+
+STORE_RESERVE_BYTES: Final = MIB
+"""A file kept for a full disk: given up, so that read positions and deletions still find room."""
+
+STORE_FREE_BYTES_MIN: Final = 256 * KIB
+"""A disk with less than this free counts as full when a commit fails."""
 
 READERS_MAX: Final = 512
 """LMDB reader slots; ours use at most READ_THREADS_MAX of them, inspectors the rest."""
@@ -185,3 +212,5 @@ assert EVENT_BYTES_MAX + 1 * KIB < BATCH_BYTES_MAX < FRAME_BYTES_MAX
 assert PAGE_BYTES_MAX <= BATCH_BYTES_MAX
 assert PENDING_BYTES_MAX >= 2 * BATCH_BYTES_MAX
 assert STORE_GROUP_BYTES_MAX < STORE_QUEUE_BYTES_MAX < 2 * STORE_QUEUE_BYTES_MAX
+assert LINK_UNACKNOWLEDGED_BYTES_MAX < LINK_SEND_BYTES_MAX
+assert min(LINK_RECEIVE_BYTES_MAX, FEED_SEND_BYTES_MAX) > UNREAD_LINK_BYTES_MAX

@@ -1,81 +1,170 @@
-"""Socket options: what every socket gets, and why.
+"""Sockets and their options: every socket of a node is made here, with all of its guards set.
 
-CURVE adds 33 bytes to a message, and MAXMSGSIZE counts them and the handshake's own commands: nothing
-below 512 lets a CURVE client in. The high-water mark is a byte budget over the largest frame, so that a
-peer that never reads holds a bounded amount of memory.
+Options are set before bind or connect, since libzmq reads most of them when a connection is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Final, NamedTuple
 
 import zmq
 
-from zmqchat.model.ids import PeerId
-from zmqchat.model.limits import DOOR_FRAME_BYTES_MAX, FRAME_BYTES_MAX, MIB
+from zmqchat.model.limits import (
+    DOOR_FRAME_BYTES_MAX,
+    FEED_SEND_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    LINK_RECEIVE_BYTES_MAX,
+    LINK_SEND_BYTES_MAX,
+)
 
 CURVE_OVERHEAD_BYTES: Final = 33
-FEED_TOPIC_BYTES: Final = 17
-LINK_QUEUE_BYTES: Final = 64 * MIB
-"""Memory that libzmq may hold for one connection and direction."""
+"""What CURVE adds to a frame: command name 8, nonce 8, authenticator 16, flags 1."""
 
-LINK_HWM: Final = LINK_QUEUE_BYTES // FRAME_BYTES_MAX
-DOOR_HWM: Final = 64
-FEED_IN_BYTES_MAX: Final = 512
-"""What a subscriber may send us: subscriptions of 18 bytes; the handshake needs 512."""
+MAXMSGSIZE_MIN: Final = 512
+"""The limit holds for the handshake too: below about 300 no CURVE client gets in."""
 
+TOPIC_BYTES: Final = 17
+"""A feed topic: a type byte and the room id."""
+
+CONNECT_TIMEOUT_MS: Final = 3_000
 HANDSHAKE_MS: Final = 5_000
-HEARTBEAT_MS: Final = 3_000
-HEARTBEAT_TIMEOUT_MS: Final = 9_000
-DOOR_DOMAIN: Final = b"door"
-LINK_DOMAIN: Final = b"link"
+HEARTBEAT_MS: Final = 5_000
+HEARTBEAT_TIMEOUT_MS: Final = 10_000
+HEARTBEAT_TTL_MS: Final = 15_000
+BACKLOG: Final = 256
+
 MESH_THREAD: Final = 1
+"""Affinity mask of the I/O thread for direct and feed."""
+
 DOOR_THREAD: Final = 2
-"""I/O thread masks: a storm of handshakes at the door costs the mesh nothing."""
+"""Affinity mask of the I/O thread for the door alone: a storm of handshakes there costs the mesh nothing."""
 
 
-class Keys(NamedTuple):
-    """The CURVE keys that the sockets use, 32 raw bytes each, and how to find a peer's."""
+class CurvePair(NamedTuple):
+    """A CURVE key pair, 32 raw bytes each; shows only the public half."""
 
     public: bytes
     secret: bytes
-    door_public: bytes
-    door_secret: bytes
-    curve_key: Callable[[PeerId], bytes | None]
+
+    def __repr__(self) -> str:
+        return f"CurvePair(public={self.public.hex()[:8]}…)"
 
 
-def make_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, *, bytes_max: int, hwm: int) -> zmq.Socket[bytes]:
-    """A socket with the options that all share; none of them may be left out."""
-    socket = context.socket(kind)
-    socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.IPV6, 1)
-    socket.setsockopt(zmq.MAXMSGSIZE, bytes_max + CURVE_OVERHEAD_BYTES)
-    socket.setsockopt(zmq.SNDHWM, hwm)
-    socket.setsockopt(zmq.RCVHWM, hwm)
-    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    socket.setsockopt(zmq.RECONNECT_IVL, -1)
-    socket.setsockopt(zmq.AFFINITY, MESH_THREAD)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleOptions:
+    """The numbers of one of the three services, for the side that listens and for the side that dials.
+
+    listener_type, dialler_type      socket types
+    received_bytes_max               largest payload that the listener takes
+    answered_bytes_max               largest payload that the dialler takes
+    send_frames_max, receive_frames_max   high-water marks, a connection
+    affinity                         mask of I/O threads
+    """
+
+    listener_type: int
+    dialler_type: int
+    received_bytes_max: int
+    answered_bytes_max: int
+    send_frames_max: int
+    receive_frames_max: int
+    affinity: int
+
+
+class Role(Enum):
+    """The three services of a node; the value is the ZAP domain."""
+
+    DOOR = "door"
+    DIRECT = "direct"
+    FEED = "feed"
+
+    @property
+    def options(self) -> RoleOptions:
+        """The numbers of this service."""
+        return _OPTIONS[self]
+
+
+_OPTIONS: Final = {
+    Role.DOOR: RoleOptions(
+        listener_type=zmq.ROUTER,
+        dialler_type=zmq.DEALER,
+        received_bytes_max=DOOR_FRAME_BYTES_MAX,
+        answered_bytes_max=DOOR_FRAME_BYTES_MAX,
+        send_frames_max=8,
+        receive_frames_max=8,
+        affinity=DOOR_THREAD,
+    ),
+    Role.DIRECT: RoleOptions(
+        listener_type=zmq.ROUTER,
+        dialler_type=zmq.DEALER,
+        received_bytes_max=FRAME_BYTES_MAX,
+        answered_bytes_max=FRAME_BYTES_MAX,
+        send_frames_max=LINK_SEND_BYTES_MAX // FRAME_BYTES_MAX,
+        receive_frames_max=LINK_RECEIVE_BYTES_MAX // FRAME_BYTES_MAX,
+        affinity=MESH_THREAD,
+    ),
+    Role.FEED: RoleOptions(
+        listener_type=zmq.XPUB,
+        dialler_type=zmq.SUB,
+        received_bytes_max=MAXMSGSIZE_MIN - CURVE_OVERHEAD_BYTES,
+        answered_bytes_max=TOPIC_BYTES + FRAME_BYTES_MAX,
+        send_frames_max=FEED_SEND_BYTES_MAX // FRAME_BYTES_MAX,
+        receive_frames_max=LINK_RECEIVE_BYTES_MAX // FRAME_BYTES_MAX,
+        affinity=MESH_THREAD,
+    ),
+}
+
+
+def make_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """One context a node: ZAP is one handler a context."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    context.set(zmq.IO_THREADS, 2)
+    context.set(zmq.MAX_SOCKETS, 4_096)
+    return context
+
+
+def make_listener(context: zmq.Context[zmq.Socket[bytes]], role: Role, secret: bytes) -> zmq.Socket[bytes]:
+    """A socket to bind: CURVE server, ZAP enforced, nothing kept for whoever is not there."""
+    options = role.options
+    socket = context.socket(options.listener_type)
+    _set_shared(socket, options, options.received_bytes_max)
+    socket.set(zmq.CURVE_SERVER, 1)
+    socket.set(zmq.CURVE_SECRETKEY, secret)
+    socket.set(zmq.ZAP_DOMAIN, role.value.encode())
+    socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    socket.set(zmq.BACKLOG, BACKLOG)
+    if options.listener_type == zmq.ROUTER:
+        socket.set(zmq.ROUTER_MANDATORY, 1)
+    else:
+        socket.set(zmq.XPUB_VERBOSER, 1)
     return socket
 
 
-def serve_curve(socket: zmq.Socket[bytes], secret: bytes, domain: bytes) -> None:
-    """The server side of CURVE, with ZAP that fails closed."""
-    socket.setsockopt(zmq.CURVE_SERVER, 1)
-    socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
-    socket.setsockopt(zmq.ZAP_DOMAIN, domain)
-    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+def make_dialler(
+    context: zmq.Context[zmq.Socket[bytes]], role: Role, own: CurvePair, server_key: bytes
+) -> zmq.Socket[bytes]:
+    """A socket to connect once: it never connects again by itself and queues nothing before it is connected."""
+    options = role.options
+    socket = context.socket(options.dialler_type)
+    _set_shared(socket, options, options.answered_bytes_max)
+    socket.set(zmq.CURVE_PUBLICKEY, own.public)
+    socket.set(zmq.CURVE_SECRETKEY, own.secret)
+    socket.set(zmq.CURVE_SERVERKEY, server_key)
+    socket.set(zmq.RECONNECT_IVL, -1)
+    socket.set(zmq.IMMEDIATE, 1)
+    socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
+    return socket
 
 
-def dial_curve(socket: zmq.Socket[bytes], public: bytes, secret: bytes, server: bytes) -> None:
-    """The client side of CURVE: our own key, and the key that must answer."""
-    socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
-    socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
-    socket.setsockopt(zmq.CURVE_SERVERKEY, server)
-
-
-DOOR_BYTES_MAX: Final = DOOR_FRAME_BYTES_MAX
-DIRECT_BYTES_MAX: Final = FRAME_BYTES_MAX
-FEED_BYTES_MAX: Final = FRAME_BYTES_MAX + FEED_TOPIC_BYTES
+def _set_shared(socket: zmq.Socket[bytes], options: RoleOptions, payload_bytes_max: int) -> None:
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.IPV6, 1)
+    socket.set(zmq.SNDHWM, options.send_frames_max)
+    socket.set(zmq.RCVHWM, options.receive_frames_max)
+    socket.set(zmq.MAXMSGSIZE, max(MAXMSGSIZE_MIN, payload_bytes_max + CURVE_OVERHEAD_BYTES))
+    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TTL_MS)
+    socket.set(zmq.AFFINITY, options.affinity)
