@@ -205,8 +205,28 @@ SEND_WINDOW_EVENTS_MAX: Final = 8_192
 # Control socket -----------------------------------------------------------------------------------
 
 CONTROL_LINE_BYTES_MAX: Final = MIB
+"""A request or answer: the largest text, escaped as JSON, takes up to 400 KiB."""
+
 CONTROL_CLIENTS_MAX: Final = 32
+"""Commands that use a node at once; a file descriptor, a line and a write buffer each."""
+
 CONTROL_WRITE_BUFFER_BYTES_MAX: Final = 64 * KIB
+"""What waits for a client that does not read; its requests then wait too, and events are cut."""
+
+CONTROL_REQUESTS_MAX: Final = 16
+"""Requests of one client at a time; the next is refused."""
+
+CONTROL_SEND_WINDOW_EVENTS: Final = 1_024
+"""Texts of one `send` that are on their way at once."""
+
+CONTROL_SEND_WINDOW_BYTES: Final = 256 * KIB
+"""Bytes of the same that are not yet durable: eight such streams stay below PENDING_BYTES_MAX."""
+
+CONTROL_REMEMBERED_MAX: Final = 16_384
+"""Ids of requests that are remembered, so that the same one again is the same message (300 B each)."""
+
+HOME_CONFIG_BYTES_MAX: Final = 64 * KIB
+"""A home's settings file; more is none of ours."""
 
 assert EVENT_BYTES_MAX + 1 * KIB < BATCH_BYTES_MAX < FRAME_BYTES_MAX
 assert PAGE_BYTES_MAX <= BATCH_BYTES_MAX
@@ -214,3 +234,5 @@ assert PENDING_BYTES_MAX >= 2 * BATCH_BYTES_MAX
 assert STORE_GROUP_BYTES_MAX < STORE_QUEUE_BYTES_MAX < 2 * STORE_QUEUE_BYTES_MAX
 assert LINK_UNACKNOWLEDGED_BYTES_MAX < LINK_SEND_BYTES_MAX
 assert min(LINK_RECEIVE_BYTES_MAX, FEED_SEND_BYTES_MAX) > UNREAD_LINK_BYTES_MAX
+assert CONTROL_LINE_BYTES_MAX > 6 * TEXT_BYTES_MAX + 4 * KIB
+assert 8 * CONTROL_SEND_WINDOW_BYTES <= PENDING_BYTES_MAX

@@ -1,1 +1,1 @@
-"""Layer 5: what a node keeps; the only home of LMDB."""
+"""Layer 5: the node's own LMDB store, and its twin in memory."""

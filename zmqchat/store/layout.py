@@ -5,16 +5,19 @@
 | frontier | room, author, log, branch (64 B) | packed frontier |
 | timeline | room, sealed_at, author (8 B), log, first, branch (56 B) | author, end |
 | arrivals | room, number (24 B) | author, log, branch, first, end, batch end, flags |
+| rooms, members, peers, keys, meta | their owner's | their owner's |
+| about | see `about.py` | |
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.protocol.effects import PutArrival, PutBatch
-from zmqchat.store.store import TimelineKey
+from zmqchat.protocol.effects import PutArrival, PutBatch, PutFrontier, Write
+from zmqchat.store.store import SMALL_TABLES, TimelineKey
 from zmqchat.wire.batches import HEADER, HEADER_OFFSET
 
 BATCH_KEY: Final = struct.Struct(">16s32sQ8sQ")
@@ -25,9 +28,57 @@ ARRIVAL_KEY: Final = struct.Struct(">16sQ")
 ARRIVAL_VALUE: Final = struct.Struct(">32sQ8sQQQB")
 U64_MAX: Final = 2**64 - 1
 
+ROOM_BYTES: Final = 16
+LOG_BYTES: Final = LOG_KEY.size
+KEY_BYTES_MAX: Final = 511
+"""LMDB's own bound for a key; ours are at most 72 bytes, those of the small tables are their owner's."""
+
+WRITE_BYTES: Final = 128
+"""What a write counts in the queue beside the bytes that it carries."""
+
+ABOUT: Final = "about"
+"""The database that holds what the store knows of itself."""
+
+DATABASES: Final = ("batches", "frontier", "timeline", "arrivals", *SMALL_TABLES, ABOUT)
+
 _LIVE = 1
 _BACKFILL = 2
 _FIRST_FIELD = 5
+
+
+class Row(NamedTuple):
+    """One row to be written; without a value it is removed."""
+
+    database: str
+    key: bytes
+    value: bytes | None
+
+
+def rows_of(write: Write) -> Iterator[Row]:
+    """The rows that a write stands for."""
+    if isinstance(write, PutBatch):
+        yield Row("batches", batch_key(write.room, write.key, write.end - 1), write.raw)
+        yield Row("timeline", *timeline_row(write))
+    elif isinstance(write, PutArrival):
+        yield Row("arrivals", *pack_arrival(write))
+    elif isinstance(write, PutFrontier):
+        yield Row("frontier", log_key(write.room, write.key), write.value)
+    else:
+        yield Row(write.table, write.key, write.value)
+
+
+def write_bytes(write: Write) -> int:
+    """What a write counts in the queue. Raises ValueError for a row that no table can hold."""
+    if isinstance(write, PutBatch):
+        return WRITE_BYTES + len(write.raw)
+    if isinstance(write, PutArrival):
+        return WRITE_BYTES
+    if not isinstance(write, PutFrontier):
+        if write.table not in SMALL_TABLES:
+            raise ValueError(f"there is no table {write.table!r}: one of {', '.join(SMALL_TABLES)}")
+        if not 0 < len(write.key) <= KEY_BYTES_MAX:
+            raise ValueError(f"a key has 1 to {KEY_BYTES_MAX} bytes, not {len(write.key)}")
+    return WRITE_BYTES + len(write.value or b"")
 
 
 def batch_key(room: RoomId, key: LogKey, last: int) -> bytes:

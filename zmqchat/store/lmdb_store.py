@@ -1,307 +1,191 @@
 """The store on LMDB: opening with all checks, reads on threads of its own, writes through the writer.
 
-Durability is LMDB's default (no NOSYNC, no WRITEMAP). The map grows by doubling between transactions: the
-gate lets running reads end and holds new ones back meanwhile. A store is made in a folder beside its place
-and renamed, so that a half-made one is never found there.
+Order of an opening: the folder is claimed for this process (an environment opened twice, and even a plain
+open and close of its files, breaks LMDB's locks), the file system and the file are looked at, LMDB opens
+it, its record is read and renewed (`about.py`), the writer starts. A new store is made in a folder beside
+its place and its file is renamed into it, so that a half-made one is never found there.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import struct
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import lmdb
 
-from zmqchat.model.errors import HomeUnusable, StoreDamaged, StoreFull, StoreVersion
-from zmqchat.model.ids import LogKey, MessageId, RoomId
-from zmqchat.model.limits import MAP_BYTES_MIN, READ_THREADS_MAX, READERS_MAX
+from zmqchat.model.errors import HomeInUse, HomeUnusable, NodeClosed, NotStored, WrongProcess
+from zmqchat.model.limits import MAP_BYTES_MIN, READ_THREADS_MAX, STORE_FREE_BYTES_MIN
 from zmqchat.protocol.effects import Write
+from zmqchat.store import about
 from zmqchat.store.checks import DATA_FILE, check_file
-from zmqchat.store.layout import LOG_KEY, U64_MAX, unpack_log_key
-from zmqchat.store.reading import Reading
-from zmqchat.store.store import SMALL_TABLES, ArrivalRow, Notify, StoreInfo, StoreStats, TimelineKey, TimelineRow
-from zmqchat.store.writer import Disk, Writer
+from zmqchat.store.environment import MAP_BYTES_MAX, Environment, opening_error
+from zmqchat.store.filesystems import check_filesystem, free_bytes, sync_folder
+from zmqchat.store.layout import ABOUT
+from zmqchat.store.reading import Cursor, Reading, Snapshot
+from zmqchat.store.space import Space
+from zmqchat.store.store import Notify, StoreInfo, StoreStats
+from zmqchat.store.writer import Rows, Writer
 
-SCHEMA: Final = 1
-DATABASES: Final = ("batches", "frontier", "timeline", "arrivals", *SMALL_TABLES)
 CLOSE_TIMEOUT_S: Final = 5.0
-FULL_BYTES: Final = 256 * 1024
-"""A disk with less than this free counts as full."""
+SLOW_READ_S: Final = 2.0
 
-_SCHEMA_KEY: Final = b"schema"
-_ID_KEY: Final = b"store_id"
-_GENERATION_KEY: Final = b"generation"
-_CLEAN_KEY: Final = b"clean"
-_BOOT_KEY: Final = b"boot"
-_MACHINE_KEY: Final = b"machine"
-_FILE_KEY: Final = b"file"
-_U64: Final = struct.Struct(">Q")
+Claim = tuple[int, int, int]
+_open_folders: dict[Claim, object] = {}
+"""Folders that are open, by process (a forked child starts without any), device and inode."""
 
-_open_files: set[tuple[int, int]] = set()
-_open_files_lock = threading.Lock()
+_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 
-class LmdbStore:
-    """One node's store on disk; made by `open_store`."""
+class _LmdbSnapshot(NamedTuple):
+    transaction: lmdb.Transaction[bytes]
+    databases: dict[str, lmdb._Database]
 
-    def __init__(self, folder: Path, notify: Notify, *, map_bytes: int, read_only: bool = False) -> None:
-        self._folder = folder
-        self._map_bytes = map_bytes
-        self._read_only = read_only
-        self._gate = _Gate()
-        self._databases: dict[str, object] = {}
-        self._environment = self._open()
-        status = (folder / DATA_FILE).stat()
-        self._file = (status.st_dev, status.st_ino)
-        self._threads = ThreadPoolExecutor(READ_THREADS_MAX, thread_name_prefix="zmqchat-store-reader")
-        self._reading = Reading(self._begin_read, self._database)
+    def get(self, database: str, key: bytes) -> bytes | None:
+        return self.transaction.get(key, db=self.databases[database])
+
+    def cursor(self, database: str) -> Cursor:
+        return self.transaction.cursor(db=self.databases[database])
+
+
+class LmdbStore(Reading):
+    """One node's store on disk; made by `open_store` or, for looking only, by `inspect_store`."""
+
+    def __init__(self, environment: Environment, here: about.Place, claim: Claim | None) -> None:
+        super().__init__(self._snapshot)
         self.info = StoreInfo(bytes(16), 0, fresh=False, clean=True, same_boot=True, moved=False)
-        disk = Disk(self._begin_write, self._grow, self._grow_ahead, self._is_full, self._reopen, self._database)
-        self._writer = Writer(disk, notify)
+        self._environment = environment
+        self._here = here
+        self._claim = claim
+        self._process = os.getpid()
+        self._threads = ThreadPoolExecutor(READ_THREADS_MAX, thread_name_prefix="zmqchat-store-reader")
+        self._writer: Writer | None = None
         self._closed = False
 
-    # Opening -----------------------------------------------------------------------------------------
+    def _look(self) -> about.Record:
+        """What the store tells of itself. Raises StoreVersion or StoreDamaged."""
+        record = about.read_record(self.get, os.fspath(self._environment.folder))
+        _, self.info = about.opened(record, self._here)
+        return record
 
-    def _open(self) -> lmdb.Environment:
+    def _take_over(self, notify: Notify, warnings: tuple[str, ...]) -> None:
+        """Begin a new generation and start the writer. Raises HomeUnusable where the disk has no room."""
+        record = self._look()
+        opened, info = about.opened(record, self._here)
+        self.info = info._replace(warnings=warnings)
+        space = Space(self._environment.folder)
         try:
-            environment = lmdb.open(
-                str(self._folder),
-                map_size=self._map_bytes,
-                max_dbs=len(DATABASES) + 4,
-                max_readers=READERS_MAX,
-                readonly=self._read_only,
-                create=not self._read_only,
-                mode=0o600,
-            )
-            if not self._read_only:
-                environment.reader_check()
-            self._databases = {
-                name: environment.open_db(name.encode(), create=not self._read_only) for name in DATABASES
-            }
+            self._put_rows(opened.rows())
         except lmdb.Error as error:
-            raise _opening_error(self._folder, error) from error
-        return environment
-
-    def begin(self, machine_id: bytes, boot_id: bytes, store_id: bytes) -> None:
-        """Read and renew what tells a restart from a copy, and start the writer. Raises StoreVersion."""
-        get = self._reading.get
-        schema = get("meta", _SCHEMA_KEY)
-        if schema is not None and _U64.unpack(schema)[0] > SCHEMA:
-            raise StoreVersion(
-                f"the store {self._folder} was written by a newer zmqchat (schema {_U64.unpack(schema)[0]}, this one "
-                f"knows {SCHEMA}): update zmqchat; nothing was changed"
-            )
-        known_id = get("meta", _ID_KEY)
-        file_id = struct.pack(">QQ", *(part & U64_MAX for part in self._file))
-        generation = _U64.unpack(get("meta", _GENERATION_KEY) or bytes(8))[0] + 1
-        moved = known_id is not None and (get("meta", _MACHINE_KEY), get("meta", _FILE_KEY)) != (machine_id, file_id)
-        self.info = StoreInfo(
-            store_id=known_id or store_id,
-            generation=generation,
-            fresh=known_id is None,
-            clean=known_id is None or get("meta", _CLEAN_KEY) == b"\1",
-            same_boot=known_id is None or get("meta", _BOOT_KEY) == boot_id,
-            moved=moved,
-        )
-        self._write_meta(
-            {
-                _SCHEMA_KEY: _U64.pack(SCHEMA),
-                _ID_KEY: self.info.store_id,
-                _GENERATION_KEY: _U64.pack(generation),
-                _CLEAN_KEY: b"\0",
-                _BOOT_KEY: boot_id,
-                _MACHINE_KEY: machine_id,
-                _FILE_KEY: file_id,
-            }
-        )
+            if not space.lacks(error, 0):
+                raise opening_error(self._environment.folder, error) from error
+            space.ran_full()
+            self._put_rows_on_a_full_disk(space, opened.rows())
+        self._writer = Writer(self._environment, space, notify, complete=self._complete, last=self._mark_clean)
         self._writer.start()
 
-    def _write_meta(self, rows: dict[bytes, bytes]) -> None:
+    def _put_rows_on_a_full_disk(self, space: Space, rows: dict[bytes, bytes]) -> None:
         try:
-            with self._environment.begin(write=True, db=self._databases["meta"]) as transaction:
-                for key, value in rows.items():
-                    transaction.put(key, value)
+            space.give_up_reserve()
+            self._put_rows(rows)
         except lmdb.Error as error:
-            if self._is_full():
-                raise StoreFull(str(self._folder)) from error
-            raise _opening_error(self._folder, error) from error
+            raise _no_room(self._environment.folder) from error
 
-    # The writer's environment ------------------------------------------------------------------------
+    def _put_rows(self, rows: dict[bytes, bytes]) -> None:
+        def fill(transaction: lmdb.Transaction[bytes], databases: dict[str, lmdb._Database]) -> None:
+            for key, value in rows.items():
+                transaction.put(key, value, db=databases[ABOUT])
 
-    def _begin_write(self) -> lmdb.Transaction:
-        return self._environment.begin(write=True)
+        self._environment.write(fill)
 
-    def _database(self, name: str) -> object:
-        return self._databases[name]
+    def _complete(self, rows: Rows) -> None:
+        """Record where the store lies now, together with the row that settles the own log."""
+        table, key = about.SETTLED_BY
+        if key in rows.get(table, ()):
+            record = about.read_record(self.get, os.fspath(self._environment.folder))
+            rows.setdefault(ABOUT, {}).update(record._replace(place=self._here).rows())
 
-    def _grow(self) -> None:
-        self._map_bytes *= 2
-        with self._gate.closed():
-            self._environment.set_mapsize(self._map_bytes)
-
-    def _grow_ahead(self) -> None:
-        info = self._environment.info()
-        used_bytes = (info["last_pgno"] + 1) * self._environment.stat()["psize"]
-        if used_bytes * 4 > self._map_bytes * 3:
-            self._grow()
-
-    def _is_full(self) -> bool:
+    def _mark_clean(self) -> None:
         try:
-            return shutil.disk_usage(self._folder).free < FULL_BYTES
-        except OSError:
-            return False
-
-    def _reopen(self) -> None:
-        with self._gate.closed():
-            self._environment.close()
-            self._environment = self._open()
+            record = about.read_record(self.get, os.fspath(self._environment.folder))
+            self._put_rows(about.closed(record, self._here).rows())
+        except Exception as error:  # noqa: BLE001 - a failing disk: the next start sees an unclean stop, the safe side
+            _log.warning("the store could not be marked as closed: %s", error, exc_info=True)
 
     # What the runner uses ------------------------------------------------------------------------------
 
     @property
     def queued_bytes(self) -> int:
         """Bytes that wait for the writer."""
-        return self._writer.queued_bytes
+        return self._writer.queued_bytes if self._writer else 0
 
     def submit(self, token: int, writes: Sequence[Write]) -> None:
-        """Queue these writes; they are kept together or not at all, after all earlier ones."""
+        """Queue these writes; they are kept together or not at all, after all earlier ones. Never blocks.
+
+        Answered once through `notify`, also where too much waits already. Raises NodeClosed, WrongProcess,
+        NotStored for a store that is only looked at, and ValueError for rows that no table can hold.
+        """
+        self._check_usable()
+        if self._writer is None:
+            raise NotStored("the store was opened for looking only")
         self._writer.submit(token, writes)
 
     def read(self, function: Callable[[], Result]) -> Future[Result]:
-        """Run a function that uses the load methods on a read thread."""
-        return self._threads.submit(function)
-
-    @contextmanager
-    def _begin_read(self) -> Iterator[lmdb.Transaction]:
-        with self._gate.open(), self._environment.begin() as transaction:
-            yield transaction
-
-    def load_range(
-        self, room: RoomId, key: LogKey, first: int, end: int, bytes_max: int, *, newest_first: bool = False
-    ) -> tuple[bytes, ...]:
-        """Whole batches that hold numbers of [first, end), at least one where there is any, rising."""
-        return self._reading.load_range(room, key, first, end, bytes_max, newest_first=newest_first)
-
-    def load_arrivals(self, room: RoomId, number: int, rows_max: int, bytes_max: int) -> list[ArrivalRow]:
-        """Rows from the one that holds this arrival number on, at least one where there is any."""
-        return self._reading.load_arrivals(room, number, rows_max, bytes_max)
-
-    def next_arrival(self, room: RoomId) -> int:
-        """The number that the room's next arrival gets: 1 in an empty room."""
-        return self._reading.next_arrival(room)
-
-    def load_timeline(
-        self, room: RoomId, before: TimelineKey | None, rows_max: int, bytes_max: int
-    ) -> list[TimelineRow]:
-        """The last rows before a place (None: the end) in timeline order."""
-        return self._reading.load_timeline(room, before, rows_max, bytes_max)
-
-    def find_batch(self, room: RoomId, message: MessageId) -> list[bytes]:
-        """The stored batches that hold this number of this log, one a branch."""
-        return self._reading.find_batch(room, message)
-
-    def frontiers(self) -> list[tuple[RoomId, LogKey, bytes]]:
-        """All packed frontiers."""
-        found = []
-        with self._begin_read() as transaction:
-            for raw, value in transaction.cursor(db=self._databases["frontier"]):
-                if len(raw) == LOG_KEY.size:
-                    found.append((*unpack_log_key(raw), bytes(value)))
-        return found
-
-    def rows(self, table: str) -> list[tuple[bytes, bytes]]:
-        """All rows of a small table in key order."""
-        with self._begin_read() as transaction:
-            return [(bytes(key), bytes(value)) for key, value in transaction.cursor(db=self._databases[table])]
-
-    def get(self, table: str, key: bytes) -> bytes | None:
-        """One row of a small table."""
-        return self._reading.get(table, key)
+        """Run a function that uses the load methods on a read thread; its error is the future's."""
+        self._check_usable()
+        return self._threads.submit(_timed, function)
 
     def stats(self) -> StoreStats:
-        """Sizes, in bytes."""
-        with self._gate.open():
-            info, stat = self._environment.info(), self._environment.stat()
-            with self._environment.begin() as transaction:
-                batches = transaction.stat(self._databases["batches"])["entries"]
-        status = os.stat(self._folder)
+        """Sizes; reads the disk, so call it through `read`."""
+        self._check_usable()
+        size = self._environment.size()
+        with self._environment.reading() as (transaction, databases):
+            counts = {name: transaction.stat(db=database) for name, database in databases.items()}
+        pages = sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in counts.values())
+        page_bytes = counts["batches"]["psize"]
         return StoreStats(
-            file_bytes=(info["last_pgno"] + 1) * stat["psize"],
-            map_bytes=info["map_size"],
-            used_bytes=(info["last_pgno"] + 1) * stat["psize"],
-            disk_free_bytes=shutil.disk_usage(self._folder).free if status else 0,
-            queued_bytes=self._writer.queued_bytes,
-            groups=self._writer.groups,
-            batches=batches,
+            file_bytes=(self._environment.folder / DATA_FILE).stat().st_size,
+            map_bytes=size.map_bytes,
+            used_bytes=min(size.used_bytes, pages * page_bytes),
+            disk_free_bytes=free_bytes(self._environment.folder) or 0,
+            queued_bytes=self.queued_bytes,
+            groups=self._writer.groups if self._writer else 0,
+            batches=counts["batches"]["entries"],
         )
 
     def close(self) -> None:
-        """Write what is queued, mark the store clean and let go of it; bounded by a few seconds."""
-        if self._closed:
+        """Write what is queued, mark the store clean and let go of it; bounded by twice CLOSE_TIMEOUT_S."""
+        if self._closed or self._process != os.getpid():
             return
         self._closed = True
-        written = self._read_only or self._writer.close(CLOSE_TIMEOUT_S)
+        written = self._writer is None or self._writer.close(CLOSE_TIMEOUT_S)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if not written or not self._environment.close(CLOSE_TIMEOUT_S):
+            # Unmapping the file under a thread that uses it would crash; the process is about to end anyway.
+            _log.error("the store %s does not end: the disk hangs", self._environment.folder)
+            return
         self._threads.shutdown(wait=True)
-        if written:
-            if not self._read_only:
-                self._mark_clean()
-            with self._gate.closed():
-                self._environment.close()
-        with _open_files_lock:
-            _open_files.discard(self._file)
-
-    def _mark_clean(self) -> None:
-        try:
-            with self._environment.begin(write=True, db=self._databases["meta"]) as transaction:
-                transaction.put(_CLEAN_KEY, b"\1")
-        except lmdb.Error:
-            return  # a full disk: the next start takes it for an unclean stop, which is the safe side
-
-
-class _Gate:
-    """Many readers, or one who resizes: an LMDB map may only change while no transaction runs."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._readers = 0
-        self._shut = False
+        if self._claim is not None:
+            _open_folders.pop(self._claim, None)
 
     @contextmanager
-    def open(self) -> Iterator[None]:
-        with self._condition:
-            while self._shut:
-                self._condition.wait()
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._readers -= 1
-                self._condition.notify_all()
+    def _snapshot(self) -> Iterator[Snapshot]:
+        with self._environment.reading() as (transaction, databases):
+            yield _LmdbSnapshot(transaction, databases)
 
-    @contextmanager
-    def closed(self) -> Iterator[None]:
-        with self._condition:
-            while self._shut:
-                self._condition.wait()
-            self._shut = True
-            while self._readers:
-                self._condition.wait()
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._shut = False
-                self._condition.notify_all()
+    def _check_usable(self) -> None:
+        if self._process != os.getpid():
+            raise WrongProcess("the store was opened before this process was forked: open one of its own")
+        if self._closed:
+            raise NodeClosed("the store is closed")
 
 
 def open_store(
@@ -312,60 +196,115 @@ def open_store(
     boot_id: bytes,
     store_id: bytes,
     map_bytes: int = MAP_BYTES_MIN,
+    map_bytes_max: int = MAP_BYTES_MAX,
+    unsafe_home: bool = False,
 ) -> LmdbStore:
     """Open the store in this folder, made where there is none; `store_id` is 16 random bytes for a new one.
 
-    Raises StoreDamaged, StoreVersion, HomeUnusable or StoreFull; nothing is overwritten.
+    `notify` is called on the writer's thread. `unsafe_home` allows a network file system. Raises
+    StoreDamaged, StoreVersion, HomeInUse or HomeUnusable; nothing is overwritten.
     """
-    if folder.exists():
-        check_file(folder)
-    else:
-        _make(folder, map_bytes)
-    status = (folder / DATA_FILE).stat()
-    file = (status.st_dev, status.st_ino)
-    with _open_files_lock:
-        if file in _open_files:
-            raise HomeUnusable(f"the store {folder} is open in this process already: stop that node first")
-        _open_files.add(file)
     try:
-        store = LmdbStore(folder, notify, map_bytes=max(map_bytes, 2 * status.st_size))
-        store.begin(machine_id, boot_id, store_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claim = _claim(folder)
+    except OSError as error:
+        raise _no_store(folder, error) from error
+    store = None
+    try:
+        warnings = check_filesystem(folder, unsafe_home=unsafe_home)
+        if not (folder / DATA_FILE).exists():
+            _make(folder, store_id)
+        size_bytes = check_file(folder)
+        here = about.place(machine_id, boot_id, (folder / DATA_FILE).stat().st_ino)
+        environment = Environment(folder, map_bytes=max(map_bytes, 2 * size_bytes), map_bytes_max=map_bytes_max)
+        store = LmdbStore(environment, here, claim)
+        store._take_over(notify, warnings)
     except BaseException:
-        with _open_files_lock:
-            _open_files.discard(file)
+        if store is not None:
+            store.close()
+        _open_folders.pop(claim, None)
         raise
     return store
 
 
 def inspect_store(folder: Path) -> LmdbStore:
-    """Open a store read-only, also while a node uses it: for `doctor` and backups in another process."""
-    check_file(folder)
-    size_bytes = (folder / DATA_FILE).stat().st_size
-    return LmdbStore(folder, lambda _outcomes: None, map_bytes=max(MAP_BYTES_MIN, 4 * size_bytes), read_only=True)
+    """Open a store for looking only, also while a node of another process uses it.
+
+    Raises StoreDamaged, StoreVersion, HomeInUse (by this process) or HomeUnusable.
+    """
+    try:
+        claim = _claim(folder)
+    except OSError as error:
+        raise HomeUnusable(f"there is no store in {folder} ({error.strerror})") from error
+    store = None
+    try:
+        size_bytes = check_file(folder)
+        environment = Environment(folder, map_bytes=max(MAP_BYTES_MIN, 4 * size_bytes), read_only=True)
+        store = LmdbStore(environment, about.place(b"", b"", (folder / DATA_FILE).stat().st_ino), claim)
+        store._look()
+    except BaseException:
+        if store is not None:
+            store.close()
+        _open_folders.pop(claim, None)
+        raise
+    return store
 
 
-def _make(folder: Path, map_bytes: int) -> None:
+def _claim(folder: Path) -> Claim:
+    """Note that this process uses the folder. Raises HomeInUse where it does already, OSError without one."""
+    status = folder.stat()
+    claim = (os.getpid(), status.st_dev, status.st_ino)
+    mine = object()
+    # One atomic step: two threads may get here at once.
+    if _open_folders.setdefault(claim, mine) is not mine:
+        raise HomeInUse(os.fspath(folder), os.getpid())
+    return claim
+
+
+def _make(folder: Path, store_id: bytes) -> None:
     """Make an empty store beside its place, then rename: a killed process leaves no half-made one."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(mode=0o700)
-        LmdbStore(temporary, lambda _outcomes: None, map_bytes=map_bytes)._environment.close()
-        temporary.rename(folder)
-    except StoreDamaged as error:
-        raise HomeUnusable(f"no store can be made in {folder.parent}: {error}") from error
+        environment = Environment(temporary, map_bytes=MAP_BYTES_MIN)
+        store = LmdbStore(environment, about.place(b"", b"", 0), None)
+        try:
+            store._put_rows(about.first_record(store_id).rows())
+        finally:
+            store.close()
+        os.replace(temporary / DATA_FILE, folder / DATA_FILE)
+        sync_folder(folder)
+        sync_folder(folder.parent)
     except OSError as error:
-        raise HomeUnusable(
-            f"no store can be made in {folder.parent} ({error.strerror}): free some room, or choose another folder with --home"
-        ) from error
+        raise _no_store(folder, error) from error
+    except (lmdb.Error, HomeUnusable) as error:
+        free = free_bytes(folder)
+        if free is not None and free < STORE_FREE_BYTES_MIN:
+            raise _no_room(folder) from error
+        if isinstance(error, HomeUnusable):
+            raise
+        raise opening_error(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _opening_error(folder: Path, error: lmdb.Error) -> StoreDamaged | HomeUnusable:
-    if isinstance(error, lmdb.CorruptedError | lmdb.InvalidError | lmdb.VersionMismatchError | lmdb.PageNotFoundError):
-        return StoreDamaged(
-            f"the store {folder} is damaged ({error}): restore it from a backup, or move the folder away and start "
-            "again: what others hold comes back from them. Nothing was changed"
-        )
-    return HomeUnusable(f"the store {folder} can't be opened ({error}): is it yours, and is there room on the disk?")
+def _timed(function: Callable[[], Result]) -> Result:
+    """A read that takes long keeps old pages from being used again: the file grows."""
+    began_s = time.monotonic()
+    try:
+        return function()
+    finally:
+        took_s = time.monotonic() - began_s
+        if took_s > SLOW_READ_S:
+            _log.warning("a read of the store took %.1f s: %s", took_s, getattr(function, "__qualname__", function))
+
+
+def _no_room(folder: Path) -> HomeUnusable:
+    return HomeUnusable(f"no room left on the disk that holds {folder}: free some and start again")
+
+
+def _no_store(folder: Path, error: OSError) -> HomeUnusable:
+    return HomeUnusable(
+        f"no store can be made in {folder} ({error.strerror}): make it writable, or choose another folder with --home"
+    )

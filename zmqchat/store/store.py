@@ -39,6 +39,10 @@ class StoreInfo(NamedTuple):
     clean       closed properly the last time
     same_boot   last used since this machine started
     moved       another machine id or another file: a copied or restored home
+    warnings    one-line things to tell the user, such as a home that lies in memory
+
+    clean, same_boot and moved speak of the last time that the store was used in good order: where the own
+    log must be settled first (`about.py`), they stay as they are until it is.
     """
 
     store_id: bytes
@@ -47,10 +51,20 @@ class StoreInfo(NamedTuple):
     clean: bool
     same_boot: bool
     moved: bool
+    warnings: tuple[str, ...] = ()
 
 
 class StoreStats(NamedTuple):
-    """For `doctor`: bytes."""
+    """For `doctor`.
+
+    file_bytes       size of the file
+    map_bytes        size of the map, which grows by doubling
+    used_bytes       of the file, what holds rows; the rest is used again before it grows
+    disk_free_bytes  room left on the disk
+    queued_bytes     what waits for the writer
+    groups           transactions committed since the opening
+    batches          batches that are stored
+    """
 
     file_bytes: int
     map_bytes: int
@@ -121,7 +135,9 @@ class MessageStore(Protocol):
         """The number that the room's next arrival gets: 1 in an empty room."""
         ...
 
-    def load_timeline(self, room: RoomId, before: TimelineKey | None, rows_max: int, bytes_max: int) -> list[TimelineRow]:
+    def load_timeline(
+        self, room: RoomId, before: TimelineKey | None, rows_max: int, bytes_max: int
+    ) -> list[TimelineRow]:
         """The last rows before a place (None: the end) in timeline order."""
         ...
 
