@@ -214,6 +214,9 @@ def _prepare_folder(folder: Path) -> tuple[str, ...]:
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode == _FOLDER_MODE:
         return ()
+    if not mode & 0o200:
+        # somebody made it read-only on purpose: that is not ours to undo
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     folder.chmod(_FOLDER_MODE)
     if mode & 0o077:
         return (f"{folder} was open to other users (mode {mode:o}): it is yours alone now (700)",)
