@@ -49,7 +49,7 @@ def _classify(character: str) -> int:
     category = unicodedata.category(character)
     if character in "\n\t":
         return _BASE
-    if category == "Cc" or category == "Cs":
+    if category in ("Cc", "Cs"):
         return _CONTROL
     if character in _BIDI:
         return _BIDI_MARK
@@ -101,16 +101,17 @@ def _cleaned(text: str) -> str:
             marks = 0
             is_joined = False
             shown.append(character)
-        elif kind == _MARK or kind == _SPACING_MARK or kind == _MODIFIER:
+        elif kind in (_MARK, _SPACING_MARK, _MODIFIER):
             marks += kind == _MARK
             hangers += 1
             if marks <= MARKS_MAX and hangers < CLUSTER_CHARACTERS_MAX:
                 shown.append(character)
         elif kind == _JOINER:
             hangers += 1
-            if not is_joined and hangers < CLUSTER_CHARACTERS_MAX:
+            is_shown = not is_joined and hangers < CLUSTER_CHARACTERS_MAX - 1
+            if is_shown:
                 shown.append(character)
-            is_joined = character == _ZWJ
+            is_joined = is_shown and character == _ZWJ
         elif kind != _DROP:
             marks = hangers = 0
             is_joined = False
@@ -138,15 +139,20 @@ def clean_name(name: str, fallback: str) -> str:
         kind = _CLASSES[character]
         if character.isspace() or kind == _NEWLINE:
             kept.append(" ")
-        elif kind in (_BASE, _MODIFIER, _SPACING_MARK) or (kind == _MARK and unicodedata.combining(character)):
-            if character not in _BLANKS:
-                kept.append(character)
+        elif _may_stand_in_a_name(character, kind):
+            kept.append(character)
     # Marks that a terminal draws over what stands before need a letter of their own.
     text = _cleaned(" ".join("".join(kept).split())).strip()
     while text and _CLASSES[text[0]] in (_MARK, _SPACING_MARK, _MODIFIER):
         text = text[1:]
     shown = cut_to_cells(text, NAME_CELLS_MAX).strip()
     return shown if any(cell_width(character) for character in shown if not character.isspace()) else fallback
+
+
+def _may_stand_in_a_name(character: str, kind: int) -> bool:
+    if character in _BLANKS:
+        return False
+    return kind in (_BASE, _MODIFIER, _SPACING_MARK) or (kind == _MARK and unicodedata.combining(character) > 0)
 
 
 def cut_to_cells(text: str, cells_max: int) -> str:
@@ -168,8 +174,8 @@ def cell_width(character: str) -> int:
 
 
 _LOOK_ALIKES: Final = str.maketrans(
-    "аеорсухіјѕԁԛԝһӏкмтвнαβγεικνορτυχωϲ0135ıǀ|",
-    "aeopcyxijsdqwhlkmtbhabyeiknoptuxwcolsslll"[:42],
+    "аеорсухіјѕԁԛԝһӏкмтвн" + "αβγεικνορτυχωϲ" + "0135ıǀ|",
+    "aeopcyxijsdqwhlkmtbh" + "abyeiknoptuxwc" + "olesill",
 )
 
 
