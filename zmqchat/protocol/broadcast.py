@@ -41,12 +41,13 @@ _Place = tuple[RoomId, LogKey]
 class _Link:
     """What one linked peer was sent and has not said to hold.
 
-    sent     (room and log, end, bytes) of own batches, oldest first
+    ends     by room and log, up to where it was sent and is not acknowledged
+    sent     by room and log, (end, bytes) of those batches, oldest first; none where lazy
     offer_s  when our frontier is offered, None where nothing is unacknowledged
     """
 
     topics: set[RoomId] = field(default_factory=set)
-    sent: deque[tuple[_Place, int, int]] = field(default_factory=deque)
+    sent: dict[_Place, deque[tuple[int, int]]] = field(default_factory=dict)
     sent_bytes: int = 0
     ends: dict[_Place, int] = field(default_factory=dict)
     lazy: bool = False
@@ -158,7 +159,7 @@ class Broadcast(Machine):
             link.offer_s = at.now_s + self._offer_wait_s(peer, link)
         if link.lazy:
             return
-        link.sent.append((place, stored.batch.end, len(stored.batch.raw)))
+        link.sent.setdefault(place, deque()).append((stored.batch.end, len(stored.batch.raw)))
         link.sent_bytes += len(stored.batch.raw)
         if link.sent_bytes > LINK_UNACKNOWLEDGED_BYTES_MAX:
             link.lazy = True
@@ -172,12 +173,12 @@ class Broadcast(Machine):
         place = (fact.room, fact.key)
         if link is None or fact.key.author != self._me or place not in link.ends:
             return
-        while link.sent and link.sent[0][0] == place and link.sent[0][1] <= fact.end:
-            link.sent_bytes -= link.sent.popleft()[2]
-        link.sent = deque(entry for entry in link.sent if entry[0] != place or entry[1] > fact.end)
-        link.sent_bytes = sum(entry[2] for entry in link.sent)
+        sent = link.sent.get(place) or deque()
+        while sent and sent[0][0] <= fact.end:
+            link.sent_bytes -= sent.popleft()[1]
         if fact.end >= link.ends[place]:
             del link.ends[place]
+            link.sent.pop(place, None)
         if not link.ends:
             link.lazy = False
             link.offer_s = None

@@ -119,10 +119,22 @@ class OwnLogAhead(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeEnded(Fact):
-    """A peer and we have compared all shared rooms; `equal` lists those found to be the same."""
+class LogOffered(Fact):
+    """A linked peer holds these ranges (first, end, head, previous) of a log, and wants nothing below its floor."""
 
     peer: PeerId
+    room: RoomId
+    key: LogKey
+    ranges: tuple[tuple[int, int, bytes, bytes], ...]
+    floor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeEnded(Fact):
+    """A peer and we have compared these shared rooms; `equal` are those of them found to be the same."""
+
+    peer: PeerId
+    rooms: tuple[RoomId, ...]
     equal: tuple[RoomId, ...]
 
 

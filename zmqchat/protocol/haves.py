@@ -10,7 +10,7 @@ logs, so any number of commits make one entry; a HAVE carries the `end` that hol
 
 A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `broadcast` and
 `receipts`). One that ends above what we hold is remembered for 2 RTT: if the part has not come by then,
-BehindPeer tells `sync` to ask for it. Claims for others (holder is not the sender) wait for the
+BehindPeer tells `sync` to ask for it. An author that tells of its own log waits for ours. Claims for others (holder is not the sender) wait for the
 bounded overlay and are ignored.
 """
 
@@ -111,9 +111,7 @@ class Haves(Machine):
             entries = self.entries(room, list(keys))
             for start in range(0, len(entries), HAVE_ENTRIES_MAX):
                 part = tuple(entries[start : start + HAVE_ENTRIES_MAX])
-                self.outbox.append(
-                    SendFrame(peer=peer, payload=encode(Have(room=room, holder=self._me, entries=part)))
-                )
+                self.outbox.append(SendFrame(peer=peer, payload=encode(Have(room=room, holder=self._me, entries=part))))
         due.logs = {}
         due.at_s = None
         due.sent_s = at.now_s
@@ -132,6 +130,9 @@ class Haves(Machine):
         for entry in frame.entries:
             key = LogKey(entry.author, entry.log, entry.branch)
             self.outbox.append(PeerHolds(peer=peer, room=frame.room, key=key, end=entry.end))
+            if entry.author == peer:
+                # An author offers its own log when it has not heard from us: the answer is what we hold.
+                self._tell(peer, frame.room, key, True, at)
             if entry.end <= self._ledger.contiguous_end(frame.room, key):
                 due.behind.pop((frame.room, key), None)
             elif self._ledger.is_current(key):

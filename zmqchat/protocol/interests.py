@@ -78,8 +78,11 @@ class Interests(Machine):
             self._tell(peer)
 
     def _tell(self, peer: PeerId) -> None:
-        rooms = tuple(self._ledger.joined_rooms())
-        self.outbox.append(SendFrame(peer=peer, payload=encode(Interest(rooms=rooms))))
+        self.outbox.append(SendFrame(peer=peer, payload=self.frame()))
+
+    def frame(self) -> bytes:
+        """Our INTEREST; `sync` repeats it before each exchange, so that a lost one is made good."""
+        return encode(Interest(rooms=tuple(self._ledger.joined_rooms())))
 
     def _told(self, peer: PeerId, frame: Interest, _at: Instant) -> None:
         if peer not in self._rooms:

@@ -188,9 +188,7 @@ class Group:
         room, key = batch.room, placement.key
         self.stored.append(StoredBatch(batch, key, peer))
         self.size_bytes += len(batch.raw)
-        self._writes.append(
-            PutBatch(room, placement.stored, batch.first, batch.end, batch.sealed_at, batch.raw)
-        )
+        self._writes.append(PutBatch(room, placement.stored, batch.first, batch.end, batch.sealed_at, batch.raw))
         frontier = self._ledger.rooms[room].frontier[key]
         if batch.end <= frontier.delivered:
             self.arrive(room, placement.stored, batch.first, batch.end, batch.end, batch.raw, backfill=True)

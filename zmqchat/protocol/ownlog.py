@@ -111,7 +111,9 @@ class OwnLog(Machine):
 
     def _draw(self, reason: str) -> None:
         old = self._ledger.own_log
-        taken = {key.log for entry in self._ledger.rooms.values() for key, _ in entry.frontier.of_author(self._ledger.me)}
+        taken = {
+            key.log for entry in self._ledger.rooms.values() for key, _ in entry.frontier.of_author(self._ledger.me)
+        }
         number = old
         while number == old or number in taken or not 0 < number <= NUMBER_MAX:
             number = self._rng.getrandbits(53)

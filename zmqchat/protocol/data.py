@@ -1,0 +1,112 @@
+"""The data machines put together: in which order they hear a fact, and how their state comes back at start.
+
+The order matters where several hear the same fact: `interests` knows of a link before those who send over
+it, and `committing` comes last. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import Random
+
+from zmqchat.history.clock import HybridClock
+from zmqchat.history.crypto import Crypto
+from zmqchat.model.config import Config
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.protocol.broadcast import Broadcast
+from zmqchat.protocol.committing import Committing
+from zmqchat.protocol.delivery import Delivery
+from zmqchat.protocol.fetching import Fetching
+from zmqchat.protocol.haves import Haves
+from zmqchat.protocol.intake import Intake
+from zmqchat.protocol.interests import Interests
+from zmqchat.protocol.ledger import Ledger
+from zmqchat.protocol.machine import Machine
+from zmqchat.protocol.membership import Membership
+from zmqchat.protocol.ownlog import OwnLog
+from zmqchat.protocol.publishing import Publishing
+from zmqchat.protocol.receipts import Receipts
+from zmqchat.protocol.serving import Serving
+from zmqchat.protocol.sync import Sync
+
+
+class DataMachines:
+    """All machines that deal with batches.
+
+    tokens   numbers for Store and LoadRange, shared with whoever else uses them
+    entropy  random bytes for salts; rng draws log numbers and jitter
+    rtt_s    the round trip to a linked peer
+    """
+
+    def __init__(
+        self,
+        crypto: Crypto,
+        config: Config,
+        *,
+        tokens: Iterator[int],
+        entropy: Callable[[int], bytes],
+        rng: Random,
+        rtt_s: Callable[[PeerId], float],
+        name: str | None = None,
+    ) -> None:
+        me = crypto.peer
+        self.clock = HybridClock()
+        self.ledger = Ledger(me)
+        self.interests = Interests(self.ledger)
+        self.own_log = OwnLog(config, self.ledger, rng)
+        self.publishing = Publishing(crypto, self.clock, self.ledger, self.own_log, entropy)
+        self.intake = Intake(crypto, self.clock, self.ledger, tokens, self.interests.is_linked)
+        self.fetching = Fetching(config, self.ledger, self.interests)
+        self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
+        self.membership = Membership(config, self.ledger, self.publishing, name)
+        self.receipts = Receipts(self.ledger, self.interests)
+        self.broadcast = Broadcast(me, config, self.ledger, self.interests, rtt_s)
+        self.haves = Haves(me, config, self.ledger, self.interests, rtt_s)
+        self.sync = Sync(me, config, self.ledger, self.interests, rng)
+        self.serving = Serving(config, self.ledger, tokens)
+        sources = (self.publishing, self.intake, self.delivery, self.membership)
+        self.committing = Committing(self.ledger, sources, tokens)
+        self.machines: tuple[Machine, ...] = (
+            self.interests,
+            self.own_log,
+            self.publishing,
+            self.intake,
+            self.delivery,
+            self.membership,
+            self.receipts,
+            self.broadcast,
+            self.haves,
+            self.sync,
+            self.fetching,
+            self.serving,
+            self.committing,
+        )
+
+    def restore(
+        self,
+        *,
+        rooms: Iterable[tuple[RoomId, bytes]] = (),
+        frontiers: Iterable[tuple[RoomId, LogKey, bytes]] = (),
+        next_arrivals: Mapping[RoomId, int] | None = None,
+        members: Iterable[tuple[bytes, bytes]] = (),
+        meta: Mapping[bytes, bytes] | None = None,
+        moved: bool = False,
+        power_lost: bool = False,
+        wall_ms: int,
+    ) -> list[str]:
+        """Take up what the store holds, before NodeStarted; what is damaged is named in the answer.
+
+        rooms, members  rows of these tables, the rooms' keys as RoomId
+        frontiers       packed frontiers by room and log
+        next_arrivals   by room, the number after its last arrival (absent: it has none)
+        meta            rows of table `meta` that are known to machines (OWN_LOG_ROW, NAME_ROW)
+        moved           machine id or inode of the store differ from those recorded
+        power_lost      the last stop was not clean, and the machine was booted since
+        """
+        rows = meta or {}
+        damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {})
+        self.membership.restore(members, rows.get(b"name"))
+        self.own_log.restore(
+            rows.get(b"own-log"), moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms
+        )
+        return damaged

@@ -1,0 +1,158 @@
+"""Receipts: who holds our own events on its disk, who does not yet, and who has read them.
+
+How it works. Everything is an end a log: a peer that holds (or has read) below `end` does so for every number
+below it, so nothing is kept a message. Who was live when an event was stored is kept as steps: one entry
+each time the linked members of the room are others than at the batch before.
+
+What a peer holds comes by HAVE, by its frontiers in an exchange, and by an exchange that finds the room
+the same on both sides. It is the peer's word; `held` counts distinct peers, never ourselves.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.model.limits import MEMBERS_PER_ROOM_MAX
+from zmqchat.protocol.data_effects import ReceiptsChanged
+from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, PeerHolds, ReadTold
+from zmqchat.protocol.facts import Instant
+from zmqchat.protocol.interests import Interests
+from zmqchat.protocol.ledger import Ledger
+from zmqchat.protocol.machine import Machine
+
+STEPS_MAX = 1_024
+"""Changes of who was live that are remembered a log; what is older counts as the oldest one."""
+
+
+class ReceiptState(NamedTuple):
+    """What is known of one event of ours; each tuple is sorted.
+
+    held       who has it on its disk
+    delivered  those of the members live when it was stored that have it; with none live then, all that have it
+    pending    those of them that have not
+    read       who has read it
+    """
+
+    held: tuple[PeerId, ...]
+    delivered: tuple[PeerId, ...]
+    pending: tuple[PeerId, ...]
+    read: tuple[PeerId, ...]
+
+
+@dataclass(slots=True)
+class _Log:
+    holds: dict[PeerId, int] = field(default_factory=dict)
+    read: dict[PeerId, int] = field(default_factory=dict)
+    firsts: list[int] = field(default_factory=list)
+    live: list[tuple[PeerId, ...]] = field(default_factory=list)
+
+    def live_at(self, number: int) -> tuple[PeerId, ...]:
+        """The members that were live when this event was stored; before the first step none is known."""
+        index = bisect.bisect_right(self.firsts, number) - 1
+        return self.live[index] if index >= 0 else ()
+
+
+class Receipts(Machine):
+    """The machine that knows how far our own events have got."""
+
+    timer = "receipts"
+
+    def __init__(self, ledger: Ledger, interests: Interests) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._interests = interests
+        self._logs: dict[tuple[RoomId, int], _Log] = {}
+        self.facts = {
+            BatchesStored: self._stored,
+            PeerHolds: self._holds,
+            ExchangeEnded: self._exchange_ended,
+            ReadTold: self._read,
+        }
+
+    def state(self, room: RoomId, log: int, number: int) -> ReceiptState:
+        """Who holds, lacks and has read the event of this number in one of our logs."""
+        entry = self._logs.get((room, log))
+        if entry is None:
+            return ReceiptState((), (), (), ())
+        held = {peer for peer, end in entry.holds.items() if end > number}
+        live = entry.live_at(number) or tuple(sorted(held))
+        return ReceiptState(
+            tuple(sorted(held)),
+            tuple(peer for peer in live if peer in held),
+            tuple(peer for peer in live if peer not in held),
+            tuple(sorted(peer for peer, end in entry.read.items() if end > number)),
+        )
+
+    def held_below(self, room: RoomId, log: int, copies: int = 1) -> int:
+        """The number below which at least `copies` peers hold all of this log of ours."""
+        ends = sorted(self._holds_of(room, log).values(), reverse=True)
+        return ends[copies - 1] if 0 < copies <= len(ends) else 0
+
+    def delivered_below(self, room: RoomId, log: int, first: int, end: int) -> int:
+        """The number up to which [first, end) is held by all who were live when it was stored.
+
+        Where nobody was live, whoever comes first and holds it counts.
+        """
+        return self._below(room, log, first, end, self._holds_of(room, log))
+
+    def read_below(self, room: RoomId, log: int, first: int, end: int) -> int:
+        """The same for having been read."""
+        entry = self._logs.get((room, log))
+        return self._below(room, log, first, end, {} if entry is None else entry.read)
+
+    def _below(self, room: RoomId, log: int, first: int, end: int, ends: dict[PeerId, int]) -> int:
+        entry = self._logs.get((room, log))
+        while entry is not None and first < end:
+            live = entry.live_at(first)
+            index = bisect.bisect_right(entry.firsts, first)
+            step_end = min(end, entry.firsts[index]) if index < len(entry.firsts) else end
+            reached = min(ends.get(peer, 0) for peer in live) if live else max(ends.values(), default=0)
+            if reached < step_end:
+                return max(first, reached)
+            first = step_end
+        return first
+
+    def _holds_of(self, room: RoomId, log: int) -> dict[PeerId, int]:
+        entry = self._logs.get((room, log))
+        return {} if entry is None else entry.holds
+
+    def _stored(self, fact: BatchesStored, _at: Instant) -> None:
+        for stored in fact.batches:
+            if stored.peer is not None:
+                continue
+            entry = self._logs.setdefault((stored.batch.room, stored.batch.log), _Log())
+            live = self._interests.peers_in(stored.batch.room)
+            if not entry.live or entry.live[-1] != live:
+                entry.firsts.append(stored.batch.first)
+                entry.live.append(live)
+                if len(entry.firsts) > STEPS_MAX:
+                    del entry.firsts[0], entry.live[0]
+
+    def _holds(self, fact: PeerHolds, _at: Instant) -> None:
+        if fact.key.author == self._ledger.me:
+            self._note(fact.room, fact.key.log, fact.peer, fact.end, lambda log: log.holds)
+
+    def _read(self, fact: ReadTold, _at: Instant) -> None:
+        self._note(fact.room, fact.log, fact.peer, fact.end, lambda log: log.read)
+
+    def _note(
+        self, room: RoomId, log: int, peer: PeerId, end: int, table_of: Callable[[_Log], dict[PeerId, int]]
+    ) -> None:
+        # A claim beyond what there is says nothing of what will be written there.
+        frontier = self._ledger.frontier(room, LogKey(self._ledger.me, log))
+        end = min(end, 0 if frontier is None else frontier.end)
+        if end <= 0 or peer == self._ledger.me:
+            return
+        table = table_of(self._logs.setdefault((room, log), _Log()))
+        if end > table.get(peer, 0) and (peer in table or len(table) < MEMBERS_PER_ROOM_MAX):
+            table[peer] = end
+            self.outbox.append(ReceiptsChanged(room=room))
+
+    def _exchange_ended(self, fact: ExchangeEnded, _at: Instant) -> None:
+        for room in fact.equal:
+            for key, frontier in self._ledger.rooms[room].frontier.of_author(self._ledger.me):
+                self._note(room, key.log, fact.peer, frontier.contiguous_end, lambda log: log.holds)
