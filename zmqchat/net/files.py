@@ -30,11 +30,7 @@ FILES_RESERVE: Final = 64
 """Below so many free ones the door is shut until there are more."""
 
 FILES_NEEDED: Final = (
-    PEERS_LIVE_MAX * FILES_PER_PEER
-    + HALF_OPEN_MAX
-    + DIALS_AT_ONCE_MAX * FILES_PER_DIAL
-    + FILES_BESIDE
-    + FILES_RESERVE
+    PEERS_LIVE_MAX * FILES_PER_PEER + HALF_OPEN_MAX + DIALS_AT_ONCE_MAX * FILES_PER_DIAL + FILES_BESIDE + FILES_RESERVE
 )
 
 
@@ -46,11 +42,15 @@ def raise_file_limit(needed: int = FILES_NEEDED) -> int:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return needed if soft == resource.RLIM_INFINITY else soft
     if hard != resource.RLIM_INFINITY and hard < needed:
-        raise FileLimit(f"this process may open {hard} files, a node needs {needed}: raise it with `ulimit -Hn {needed}`")
+        raise FileLimit(
+            f"this process may open {hard} files, a node needs {needed}: raise it with `ulimit -Hn {needed}`"
+        )
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     except (OSError, ValueError) as error:
-        raise FileLimit(f"can't raise the limit of open files to {needed} ({error}): run `ulimit -n {needed}`") from error
+        raise FileLimit(
+            f"can't raise the limit of open files to {needed} ({error}): run `ulimit -n {needed}`"
+        ) from error
     return needed
 
 

@@ -1,81 +1,90 @@
-"""The real transport: three bound sockets, and a DEALER and a SUB for each peer that we dial.
+"""The real transport: three bound ZeroMQ sockets and the connections that we open.
 
-All sockets live on the event loop's thread. A peer's frames are known by ZAP's user id, its CURVE key in
-hexadecimal, looked up in the table of admitted peers for every frame; what comes from anybody else is
-dropped unread and its connection cut.
+All sockets belong to the event loop's thread; only the ZAP handler has a thread and sockets of its own.
+This file joins the parts and routes effects to them:
+
+    Door    strangers, in and out           Links   direct links, in and out     Feeds   XPUB and SUBs
+    Sessions   who is admitted              AllowList, ZapHandler   who may connect
+    Watch   endless messages                Listener, Connections   what others opened, bounded
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket as tcp
+import contextlib
+import logging
+import threading
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from typing import Final
 
 import zmq
 
-from zmqchat.model.ids import PeerId, RoomId
-from zmqchat.net import options
-from zmqchat.net.binding import bind_all
-from zmqchat.net.dialled import Dialled
-from zmqchat.net.inbound import Inbound
-from zmqchat.net.transport import CurveKey, Failed, Listen, Ports, Sink, TransportStats
-from zmqchat.net.zap import Zap
-from zmqchat.protocol import effects
-from zmqchat.protocol.effects import Effect
-from zmqchat.protocol.facts import (
-    DialFailed,
-    DirectClosed,
-    DirectOpened,
-    DoorAnswered,
-    FeedClosed,
-    FeedOpened,
-    FeedReceived,
-    FrameReceived,
-    LinkBlocked,
+from zmqchat.model.errors import NetworkError
+from zmqchat.net.door import Door
+from zmqchat.net.engine import Engine
+from zmqchat.net.feeds import Feeds
+from zmqchat.net.files import FILES_RESERVE, open_files, raise_file_limit
+from zmqchat.net.links import Links
+from zmqchat.net.listener import Listener
+from zmqchat.net.options import CurvePair
+from zmqchat.net.ports import wanted_ports
+from zmqchat.net.resolve import Resolver, is_literal
+from zmqchat.net.sessions import Session, Sessions
+from zmqchat.net.transport import CurveKey, Failed, Ports, Sink, TransportStats
+from zmqchat.net.watch import Watch
+from zmqchat.net.zap import AllowList, ZapHandler
+from zmqchat.protocol.effects import (
+    Admit,
+    AnswerDoor,
+    CloseDirect,
+    CloseDoor,
+    DialDoor,
+    Effect,
+    Expel,
+    OpenDirect,
+    OpenFeed,
+    PublishFeed,
+    Send,
+    SendDoor,
+    SetTopics,
 )
+from zmqchat.protocol.facts import PeerAbused
 
-BATCH_TOPIC = b"\1"
-"""The type byte of feed topics that carry batches."""
+LIBZMQ_MIN: Final = (4, 3, 2)
+"""Up to 4.3.1 a stranger's CURVE metadata overflowed a buffer (CVE-2019-13132)."""
 
-TERM_TIMEOUT_S = 1.5
+SWEEP_S: Final = 2.0
+TERM_S: Final = 1.0
+BYE_LINGER_MS: Final = 200
+"""How long the last frames to a peer that is expelled may take to leave."""
 
-
-def topic_of(room: RoomId) -> bytes:
-    """The feed topic of a room's batches: always 17 bytes, so that none is a prefix of another."""
-    return BATCH_TOPIC + room
+_log = logging.getLogger(__name__)
 
 
 class ZmqTransport:
-    """Sockets of one node; one context, closed by `stop`."""
+    """`Transport` over pyzmq.
 
-    def __init__(self, *, curve_key: CurveKey, door_public: bytes, door_secret: bytes, failed: Failed) -> None:
+    curve_key                  CURVE public key of a peer id
+    door_public, door_secret   the door's published pair, 32 raw bytes each
+    failed                     told when nobody can get in any more: the node must stop
+    """
+
+    def __init__(
+        self, *, curve_key: CurveKey, door_public: bytes, door_secret: bytes, failed: Failed | None = None
+    ) -> None:
         self._curve_key = curve_key
-        self._door_keys = (door_public, door_secret)
+        self._door_pair = CurvePair(door_public, door_secret)
         self._failed = failed
-        self._doors: dict[int, Dialled] = {}
-        self._directs: dict[PeerId, Dialled] = {}
-        self._feeds: dict[PeerId, Dialled] = {}
-        self._topics: frozenset[RoomId] = frozenset()
-        self._resolving: set[asyncio.Task[None]] = set()
-        self.counters: Counter[str] = Counter()
-        self._stopped = False
-        self._appliers: dict[type[Effect], Callable[[Any], None]] = {
-            effects.DialDoor: self._dial_door,
-            effects.SendDoor: self._send_door,
-            effects.CloseDoor: self._close_door,
-            effects.AnswerDoor: self._answer_door,
-            effects.Admit: self._admit,
-            effects.Expel: self._expel,
-            effects.OpenDirect: self._open_direct,
-            effects.CloseDirect: self._close_direct,
-            effects.OpenFeed: self._open_feed,
-            effects.SetTopics: self._set_topics,
-            effects.Send: self._send,
-            effects.PublishFeed: self._publish,
-        }
+        self._allow_list = AllowList()
+        self._sessions = Sessions()
+        self._counters: Counter[str] = Counter()
+        self._engine: Engine | None = None
+        self._parts: _Parts | None = None
+        self._zap: ZapHandler | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._files_max = 0
+        self._door_shut = False
+        self._door_place: tuple[str | None, int] = (None, 0)
 
     async def start(
         self,
@@ -85,243 +94,232 @@ class ZmqTransport:
         preferred_ports: tuple[int, int, int] | None,
         sink: Sink,
     ) -> Ports:
-        """Bind and be ready for effects; raises NetworkError or PortInUse with nothing left open."""
-        self._sink = sink
-        self._keys = options.Keys(curve_public, curve_secret, *self._door_keys, self._curve_key)
+        """See Transport.start."""
+        assert self._engine is None, "a transport is started once"
         loop = asyncio.get_running_loop()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
-        self._context.setsockopt(zmq.MAX_SOCKETS, 4096)
-        self._zap = Zap(self._context, lambda error: loop.call_soon_threadsafe(self._failed, f"the authenticator died: {error}"))
-        self._zap.start()
-        self._inbound = Inbound(self._context, self._keys, sink, self.counters)
+        _check_libzmq()
+        self._files_max = raise_file_limit()
+        host = await _literal(loop, listen[0])
+        engine = self._engine = Engine(loop, CurvePair(curve_public, curve_secret), sink)
+        engine.counters = self._counters
         try:
-            return bind_all(self._inbound, Listen(*listen), Ports(*preferred_ports) if preferred_ports else None)
+            self._zap = ZapHandler(engine.context, self._allow_list, self._zap_failed)
+            if not self._zap.start():
+                raise NetworkError("the handler of new connections did not start: nobody could get in")
+            parts = self._parts = self._build(engine)
+            door, direct, feed = wanted_ports(listen[1], preferred_ports)
+            ports = Ports(
+                door=parts.door.listener.bind(host, door),
+                direct=parts.links.listener.bind(host, direct),
+                feed=parts.feeds.listener.bind(host, feed),
+            )
         except BaseException:
             await self.stop(0)
             raise
+        self._door_place = (host, ports.door)
+        return ports
 
     def apply(self, effect: Effect) -> None:
-        """Carry out one network effect."""
-        if not self._stopped:
-            self._appliers[type(effect)](effect)
+        """See Transport.apply."""
+        engine, parts = self._engine, self._parts
+        if engine is None or parts is None or engine.closed:
+            return
+        nested, engine.applying = engine.applying, True
+        try:
+            self._route(parts, effect)
+        finally:
+            engine.applying = nested
 
     async def stop(self, flush_s: float) -> None:
-        """Send what is queued for at most this long, then close everything."""
-        if self._stopped:
+        """See Transport.stop."""
+        engine, parts = self._engine, self._parts
+        if engine is None or engine.closed:
             return
-        self._stopped = True
-        linger_ms = int(flush_s * 1000)
-        for task in self._resolving:
-            task.cancel()
-        for dialled in (*self._doors.values(), *self._directs.values(), *self._feeds.values()):
-            dialled.close(linger_ms)
-        self._inbound.close(linger_ms)
-        self._zap.stop()
-        loop = asyncio.get_running_loop()
-        term = loop.run_in_executor(None, self._context.term)
-        await asyncio.wait({asyncio.ensure_future(term)}, timeout=TERM_TIMEOUT_S + flush_s)
+        engine.closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        linger_ms = max(0, int(1_000 * flush_s))
+        if parts is not None:
+            parts.watch.close()
+            parts.door.close(linger_ms)
+            parts.links.close(linger_ms)
+            parts.feeds.close(linger_ms)
+        if self._zap is not None:
+            self._zap.stop()
+        await _terminate(engine, flush_s + TERM_S)
 
     def stats(self) -> TransportStats:
-        """Counters and sizes as they are now."""
-        dials = len(self._doors) + len(self._directs) + len(self._feeds)
+        """See Transport.stats."""
+        parts = self._parts
+        counters = dict(sorted((self._counters + self._allow_list.counters).items()))
+        if parts is None:
+            return TransportStats(counters=counters)
         return TransportStats(
-            counters={**self.counters, "denied": self._zap.denied}, sessions=self._inbound.sessions, dials=dials
+            counters=counters,
+            sessions=len(self._sessions),
+            inbound=sum(len(listener.connections) for listener in parts.listeners),
+            dials=parts.door.dials + parts.links.dials + parts.feeds.dials,
+            open_files=open_files(),
+            watching=Watch.available,
         )
 
     @property
     def handshake_addresses(self) -> tuple[str, ...]:
-        """The last addresses whose connections shook hands with one of our sockets, the newest last."""
-        return ()
+        """See Transport.handshake_addresses."""
+        return tuple(self._allow_list.addresses)
 
-    # The door ----------------------------------------------------------------------------------------
-
-    def _dial_door(self, effect: effects.DialDoor) -> None:
-        endpoint = effect.endpoint
-        if _is_address(endpoint.host):
-            self._connect_door(effect, endpoint.host)
-            return
-        task = asyncio.get_running_loop().create_task(self._resolve(effect), name=f"resolve {endpoint.host[:40]}")
-        self._resolving.add(task)
-        task.add_done_callback(self._resolving.discard)
-
-    async def _resolve(self, effect: effects.DialDoor) -> None:
-        """A name is looked up off the loop; its first address is dialled, another one at the next try."""
+    def _build(self, engine: Engine) -> _Parts:
+        watch = Watch(engine.loop, engine.counters)
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                effect.endpoint.host, effect.endpoint.door, type=tcp.SOCK_STREAM
-            )
-        except (OSError, UnicodeError) as error:
-            self._sink(DialFailed(dial=effect.dial, reason=f"no such host: {error}"))
+            door = Door(engine, watch, self._door_pair, self._changed)
+            shared = (engine, watch, self._sessions, self._curve_key, self._abused, self._changed)
+            return _Parts(watch, door, Links(*shared), Feeds(*shared))
+        except NotImplementedError as error:
+            watch.close()
+            raise NetworkError(
+                f"{type(engine.loop).__name__} can't watch sockets: run the node on a SelectorEventLoop"
+            ) from error
+
+    def _route(self, parts: _Parts, effect: Effect) -> None:
+        match effect:
+            case Send():
+                parts.links.send(effect)
+            case PublishFeed():
+                parts.feeds.publish(effect)
+            case DialDoor():
+                parts.door.dial(effect)
+            case SendDoor():
+                parts.door.send(effect)
+            case CloseDoor():
+                parts.door.close_dial(effect)
+            case AnswerDoor():
+                parts.door.answer(effect)
+            case Admit():
+                self._admit(effect)
+            case Expel():
+                self._end(parts, effect)
+            case OpenDirect():
+                parts.links.open(effect)
+            case CloseDirect():
+                parts.links.close_dial(effect.peer, BYE_LINGER_MS)
+            case OpenFeed():
+                parts.feeds.open(effect)
+            case SetTopics():
+                parts.feeds.set_topics(effect.rooms)
+            case _:
+                raise AssertionError(f"no effect of the transport: {type(effect).__name__}")
+
+    def _admit(self, effect: Admit) -> None:
+        if self._sessions.of_peer(effect.peer) is not None:
             return
-        hosts = sorted({str(entry[4][0]) for entry in found}, key=lambda host: (":" in host, host))
-        if hosts:
-            self._connect_door(effect, hosts[effect.dial % len(hosts)] if effect.dial % 3 == 0 else hosts[0])
-
-    def _connect_door(self, effect: effects.DialDoor, host: str) -> None:
-        number = effect.dial
-        socket = self._client(zmq.DEALER, options.DOOR_BYTES_MAX, options.DOOR_HWM, self._keys.door_public)
-        socket.setsockopt(zmq.AFFINITY, options.DOOR_THREAD)
-
-        def receive(door: zmq.Socket[bytes]) -> bool:
-            payload = _receive_one(door)
-            if payload is None:
-                return False
-            self._sink(DoorAnswered(dial=number, payload=payload))
-            return number in self._doors
-
-        def opened() -> None:
-            self._doors[number].send(effect.payload)
-
-        def closed(reason: str) -> None:
-            if self._doors.pop(number, None) is not None:
-                self._sink(DialFailed(dial=number, reason=reason))
-
-        self._doors[number] = Dialled(socket, receive, opened, closed)
-        self._connect(self._doors[number], host, effect.endpoint.door, closed)
-
-    def _send_door(self, effect: effects.SendDoor) -> None:
-        door = self._doors.get(effect.dial)
-        if door is not None:
-            door.send(effect.payload)
-
-    def _close_door(self, effect: effects.CloseDoor) -> None:
-        door = self._doors.pop(effect.dial, None)
-        if door is not None:
-            door.close()
-
-    def _answer_door(self, effect: effects.AnswerDoor) -> None:
-        self._inbound.answer(effect.caller, effect.payload)
-
-    # Sessions ------------------------------------------------------------------------------------------
-
-    def _admit(self, effect: effects.Admit) -> None:
-        key = self._keys.curve_key(effect.peer)
+        key = self._curve_key(effect.peer)
         if key is not None:
-            self._zap.allow(key)
-            self._inbound.admit(effect.peer, key)
+            session = self._sessions.begin(effect.peer, key)
+            self._allow_list.allow(key, session.number)
 
-    def _expel(self, effect: effects.Expel) -> None:
-        key = self._keys.curve_key(effect.peer)
-        if key is not None:
-            self._zap.forbid(key)
-        for table in (self._directs, self._feeds):
-            dialled = table.pop(effect.peer, None)
-            if dialled is not None:
-                dialled.close()
-        self._inbound.expel(effect.peer)
-
-    # Links ---------------------------------------------------------------------------------------------
-
-    def _open_direct(self, effect: effects.OpenDirect) -> None:
-        peer = effect.peer
-        self._close_direct(effects.CloseDirect(peer=peer))
-        key = self._keys.curve_key(peer)
-        if key is None:
+    def _end(self, parts: _Parts, effect: Expel) -> None:
+        session = self._sessions.end(effect.peer)
+        if session is None:
+            parts.links.close_dial(effect.peer, BYE_LINGER_MS)
+            parts.feeds.close_dial(effect.peer)
             return
-        socket = self._client(zmq.DEALER, options.DIRECT_BYTES_MAX, options.LINK_HWM, key)
-        socket.setsockopt(zmq.IMMEDIATE, 1)
+        self._allow_list.deny(session.key)
+        parts.links.end(session, BYE_LINGER_MS)
+        parts.feeds.end(session)
 
-        def receive(direct: zmq.Socket[bytes]) -> bool:
-            payload = _receive_one(direct)
-            if payload is None:
-                return False
-            self._sink(FrameReceived(peer=peer, payload=payload, inbound=False))
-            return True
-
-        def closed(reason: str) -> None:
-            if self._directs.pop(peer, None) is not None:
-                self._sink(DirectClosed(peer=peer, reason=reason))
-
-        dialled = Dialled(socket, receive, lambda: self._sink(DirectOpened(peer=peer)), closed)
-        self._directs[peer] = dialled
-        self._connect(dialled, effect.endpoint.host, effect.endpoint.direct, closed)
-
-    def _close_direct(self, effect: effects.CloseDirect) -> None:
-        dialled = self._directs.pop(effect.peer, None)
-        if dialled is not None:
-            dialled.close()
-
-    def _open_feed(self, effect: effects.OpenFeed) -> None:
-        peer = effect.peer
-        old = self._feeds.pop(peer, None)
-        if old is not None:
-            old.close()
-        key = self._keys.curve_key(peer)
-        if key is None:
+    def _abused(self, session: Session, reason: str) -> None:
+        parts, engine = self._parts, self._engine
+        if parts is None or engine is None or self._sessions.of_peer(session.peer) is not session:
             return
-        socket = self._client(zmq.SUB, options.FEED_BYTES_MAX, options.LINK_HWM, key)
-        for room in self._topics:
-            socket.setsockopt(zmq.SUBSCRIBE, topic_of(room))
+        self._counters[f"abuse_{reason}"] += 1
+        self._end(parts, Expel(peer=session.peer, reason=reason))
+        engine.tell(PeerAbused(peer=session.peer, reason=reason))
 
-        def receive(feed: zmq.Socket[bytes]) -> bool:
-            message = _receive_one(feed)
-            if message is None:
-                return False
-            if len(message) > options.FEED_TOPIC_BYTES:
-                room, payload = RoomId(message[1 : options.FEED_TOPIC_BYTES]), message[options.FEED_TOPIC_BYTES :]
-                self._sink(FeedReceived(peer=peer, room=room, payload=payload))
-            return True
+    def _zap_failed(self, reason: str) -> None:
+        """Called on the ZAP thread."""
+        engine = self._engine
+        _log.error("%s", reason)
+        if engine is not None and self._failed is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the node has ended already
+                engine.loop.call_soon_threadsafe(self._failed, reason)
 
-        def closed(reason: str) -> None:
-            if self._feeds.pop(peer, None) is not None:
-                self._sink(FeedClosed(peer=peer, reason=reason))
+    # What is looked at from time to time, only while there is something to look at ----------------------
 
-        dialled = Dialled(socket, receive, lambda: self._sink(FeedOpened(peer=peer)), closed)
-        self._feeds[peer] = dialled
-        self._connect(dialled, effect.endpoint.host, effect.endpoint.feed, closed)
+    def _changed(self) -> None:
+        engine = self._engine
+        if self._sweep is None and engine is not None and not engine.closed:
+            self._sweep = engine.loop.call_later(SWEEP_S, self._swept)
 
-    def _set_topics(self, effect: effects.SetTopics) -> None:
-        added, removed = effect.rooms - self._topics, self._topics - effect.rooms
-        self._topics = effect.rooms
-        for dialled in self._feeds.values():
-            for room in sorted(added):
-                dialled.socket.setsockopt(zmq.SUBSCRIBE, topic_of(room))
-            for room in sorted(removed):
-                dialled.socket.setsockopt(zmq.UNSUBSCRIBE, topic_of(room))
+    def _swept(self) -> None:
+        self._sweep = None
+        parts, engine = self._parts, self._engine
+        if parts is None or engine is None or engine.closed:
+            return
+        for listener in parts.listeners:
+            listener.connections.sweep(engine.loop.time())
+        self._guard_files(parts.door.listener)
+        if self._door_shut or any(listener.connections.unsettled for listener in parts.listeners):
+            self._changed()
 
-    def _send(self, effect: effects.Send) -> None:
-        if effect.outbound:
-            dialled = self._directs.get(effect.peer)
-            if dialled is None or not dialled.is_open:
-                return
-            if not dialled.send(effect.payload):
-                self.counters["blocked"] += 1
-                self._sink(LinkBlocked(peer=effect.peer))
-        else:
-            self._inbound.send(effect.peer, effect.payload)
-
-    def _publish(self, effect: effects.PublishFeed) -> None:
-        self._inbound.publish(topic_of(effect.room) + effect.payload)
-
-    # Dialling ------------------------------------------------------------------------------------------
-
-    def _client(self, kind: int, bytes_max: int, hwm: int, server: bytes) -> zmq.Socket[bytes]:
-        socket = options.make_socket(self._context, kind, bytes_max=bytes_max, hwm=hwm)
-        options.dial_curve(socket, self._keys.public, self._keys.secret, server)
-        return socket
-
-    def _connect(self, dialled: Dialled, host: str, port: int, closed: Callable[[str], None]) -> None:
-        try:
-            dialled.connect(host, port)
-        except zmq.ZMQError as error:
-            dialled.close()
-            asyncio.get_running_loop().call_soon(closed, f"can't dial {host[:80]}: {error}")
+    def _guard_files(self, door: Listener) -> None:
+        """Shut the door while file descriptors are short: at the limit libzmq's listener spins."""
+        free = self._files_max - open_files()
+        host, port = self._door_place
+        if not self._door_shut and free < FILES_RESERVE:
+            self._door_shut = True
+            self._counters["door_shut"] += 1
+            with contextlib.suppress(zmq.ZMQError):
+                door.socket.unbind(door.endpoint)
+            _log.warning("only %d file descriptors are free: the door is shut until there are more", free)
+        elif self._door_shut and free >= 2 * FILES_RESERVE:
+            with contextlib.suppress(NetworkError):  # the old listener may still be closing: tried again
+                door.bind(host, [port])
+                self._door_shut = False
 
 
-def _receive_one(socket: zmq.Socket[bytes]) -> bytes | None:
-    """The next message of a socket whose messages have one part; more parts are joined away."""
+class _Parts:
+    """What exists between start and stop."""
+
+    def __init__(self, watch: Watch, door: Door, links: Links, feeds: Feeds) -> None:
+        self.watch = watch
+        self.door = door
+        self.links = links
+        self.feeds = feeds
+        self.listeners = (door.listener, links.listener, feeds.listener)
+
+
+def _check_libzmq() -> None:
+    if zmq.zmq_version_info() < LIBZMQ_MIN:
+        raise NetworkError(f"libzmq {zmq.zmq_version()} is too old: pyzmq's own wheels bring a newer one")
+    if not zmq.has("curve"):
+        raise NetworkError("this libzmq was built without CURVE: pyzmq's own wheels have it")
+
+
+async def _literal(loop: asyncio.AbstractEventLoop, host: str | None) -> str | None:
+    """The address to bind for a host that may be a name; raises NetworkError."""
+    if host is None or is_literal(host):
+        return host
+    found: asyncio.Future[tuple[str, ...]] = loop.create_future()
+    Resolver(loop).resolve(host, lambda addresses: None if found.done() else found.set_result(addresses))
+    addresses = await found
+    if not addresses:
+        raise NetworkError(f"{host!r} has no address: give --listen one of this machine's addresses")
+    return addresses[0]
+
+
+async def _terminate(engine: Engine, within_s: float) -> None:
+    """Terminate the context on a thread of its own: libzmq may hang there, and the process must go on."""
+    ended = asyncio.Event()
+
+    def terminate() -> None:
+        engine.context.term()
+        with contextlib.suppress(RuntimeError):  # the loop did not wait any longer
+            engine.loop.call_soon_threadsafe(ended.set)
+
+    thread = threading.Thread(target=terminate, name="zmqchat-term", daemon=True)
+    thread.start()
     try:
-        parts = socket.recv_multipart(zmq.NOBLOCK)
-    except zmq.Again:
-        return None
-    return parts[-1]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
+        await asyncio.wait_for(ended.wait(), within_s)
+        thread.join(within_s)
+    except asyncio.TimeoutError:
+        _log.warning("the sockets did not close within %.1f s; going on", within_s)

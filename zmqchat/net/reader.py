@@ -1,0 +1,98 @@
+"""Reading a ZeroMQ socket from an asyncio loop, without a task.
+
+The descriptor that libzmq gives is edge-triggered: it becomes readable when something happened, not
+while something waits. So whoever is woken reads until the socket is empty; whoever sends, which may
+swallow an edge, calls `after_send`. At most READS_AT_ONCE frames are read before others get a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import zmq
+
+READS_AT_ONCE: Final = 64
+_log = logging.getLogger(__name__)
+
+
+class Reader:
+    """Calls `read` while the socket has something; `read` takes one frame and raises zmq.Again when empty."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, socket: zmq.Socket[bytes], read: Callable[[], None]) -> None:
+        self._loop = loop
+        self._socket = socket
+        self._read = read
+        file = socket.get(zmq.FD)
+        assert isinstance(file, int)
+        self._file = file
+        self._again: asyncio.Handle | None = None
+        self._paused = False
+        self.closed = False
+        loop.add_reader(self._file, self.drain)
+        self._schedule()
+
+    @property
+    def behind(self) -> bool:
+        """Whether frames may wait that were not read yet."""
+        return self._again is not None or self._paused
+
+    def drain(self) -> None:
+        """Read what is there, within the bound; the rest follows after the loop's next turn."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self.closed or self._paused:
+            return
+        try:
+            for _ in range(READS_AT_ONCE):
+                self._read()
+                if self.closed or self._paused:
+                    return
+        except zmq.Again:
+            return
+        except zmq.ZMQError as error:
+            if not self.closed:
+                _log.warning("reading a socket failed: %s", error)
+            return
+        self._schedule()
+
+    def after_send(self) -> None:
+        """Look for frames whose edge the send may have swallowed."""
+        if not self.closed and not self._paused and self._again is None and self._readable():
+            self._schedule()
+
+    def pause(self, seconds: float) -> None:
+        """Leave what comes in the socket for so long."""
+        if self.closed or self._paused:
+            return
+        self._paused = True
+        self._loop.remove_reader(self._file)
+        self._again = self._loop.call_later(seconds, self._resume)
+
+    def close(self) -> None:
+        """Stop reading; must precede the close of the socket."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if not self._paused:
+            self._loop.remove_reader(self._file)
+
+    def _readable(self) -> bool:
+        events = self._socket.get(zmq.EVENTS)
+        return isinstance(events, int) and bool(events & zmq.POLLIN)
+
+    def _resume(self) -> None:
+        self._again = None
+        self._paused = False
+        self._loop.add_reader(self._file, self.drain)
+        self.drain()
+
+    def _schedule(self) -> None:
+        if self._again is None:
+            self._again = self._loop.call_soon(self.drain)
