@@ -6,7 +6,8 @@ change, then each source tells what follows, and the next group begins at once w
 one event when people type, megabytes when peers stream.
 
     idle --CommitWanted--> committing --Stored--> committed(), and again while there is something
-                                      --StoreFailed--> failed(), and again
+                                      --StoreFailed--> failed(), and again when somebody asks, or
+                                                       after RETRY_S
 
 The order of the sources is the order of the writes: own batches first, then received ones, then
 what follows from both (arrivals that waited, members).
@@ -18,10 +19,14 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from zmqchat.protocol.data_facts import BatchesStored, CommitWanted
-from zmqchat.protocol.effects import Effect, Store
-from zmqchat.protocol.facts import Fact, Instant, Stored, StoreFailed
+from zmqchat.protocol.effects import Effect, SetTimer, Store
+from zmqchat.protocol.facts import Fact, Instant, Stored, StoreFailed, TimerFired
 from zmqchat.protocol.ledger import Group, Ledger
 from zmqchat.protocol.machine import Machine
+
+
+RETRY_S = 0.5
+"""How long what waits rests after a failed commit: a full disk is not tried without end."""
 
 
 class Source(Protocol):
@@ -52,14 +57,19 @@ class Committing(Machine):
         self._tokens = tokens
         self._token: int | None = None
         self._group: Group | None = None
-        self.facts = {CommitWanted: self._wanted, Stored: self._stored, StoreFailed: self._failed}
+        self.facts = {
+            CommitWanted: self._wanted,
+            Stored: self._stored,
+            StoreFailed: self._failed,
+            TimerFired: self._wanted,
+        }
 
     @property
     def is_idle(self) -> bool:
         """Whether no commit is under way: nothing accepted waits for the disk."""
         return self._group is None
 
-    def _wanted(self, _fact: CommitWanted, at: Instant) -> None:
+    def _wanted(self, _fact: CommitWanted | TimerFired, at: Instant) -> None:
         if self._group is None:
             self._begin(at)
 
@@ -97,4 +107,4 @@ class Committing(Machine):
         self._ledger.drop(group)
         for source in self._sources:
             self.outbox += source.failed(group, fact.full, fact.detail, at)
-        self._begin(at)
+        self.outbox.append(SetTimer(name=(self.timer,), at_s=at.now_s + RETRY_S))

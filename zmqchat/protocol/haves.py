@@ -10,8 +10,8 @@ logs, so any number of commits make one entry; a HAVE carries the `end` that hol
 
 A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `broadcast` and
 `receipts`). One that ends above what we hold is remembered for 2 RTT: if the part has not come by then,
-BehindPeer tells `sync` to ask for it. An author that tells of its own log waits for ours. Claims for others (holder is not the sender) wait for the
-bounded overlay and are ignored.
+BehindPeer tells `sync` to ask for it. An author that tells of its own log waits for ours. Claims for
+others (holder is not the sender) wait for the bounded overlay and are ignored.
 """
 
 from __future__ import annotations

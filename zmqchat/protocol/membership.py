@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from zmqchat.history.batch import Batch
 from zmqchat.history.members import Member, NameBook
@@ -241,15 +242,15 @@ class Membership(Machine):
 
     def _fold(self, batch: Batch, event: Event) -> None:
         room, author = batch.room, batch.author
-        body = event.body
+        body: Any = event.body  # decode_event has checked it by its kind
         book = self.book(room)
         before = book[author]
         if event.kind == Kind.READ_MARKER:
-            for end in body:  # type: ignore[attr-defined]  # decode_event checked the body
+            for end in body:
                 if end.author == self._ledger.me:
                     self._read.append(ReadTold(peer=author, room=room, log=end.log, end=end.end))
             return
-        (value,) = body  # type: ignore[misc]  # see above
+        value = body[0]
         if event.kind == Kind.MEMBER:
             changed = book.note_action(author, value, event.hlc)
         else:

@@ -1,0 +1,498 @@
+"""Data machines of several nodes over an in-memory network: a manual clock, a fake store, one order of events.
+
+Everything happens in `FakeNet.run`: a heap of (moment, number) decides what comes next, so a run is the same
+each time. Direct frames keep their order on a link, as TCP does; what is lost, doubled or late is up to
+the test (`lose`, `double`, `late_s`). Nothing here opens a socket, starts a thread or reads a clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any, cast
+
+from zmqchat.crypto.twin import TwinCrypto
+from zmqchat.history.batch import BatchHeader, peek
+from zmqchat.history.crypto import Crypto
+from zmqchat.model.config import Config
+from zmqchat.model.events import Event, Kind
+from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId, mesh_id, room_id
+from zmqchat.protocol.data import DataMachines
+from zmqchat.protocol.effects import (
+    Deliver,
+    Effect,
+    LoadRange,
+    PublishFeed,
+    PutArrival,
+    PutBatch,
+    PutFrontier,
+    PutRow,
+    SetTimer,
+    SetTopics,
+    Store,
+)
+from zmqchat.protocol.facts import (
+    Fact,
+    FeedReceived,
+    FrameReceived,
+    Instant,
+    JoinRoom,
+    LeaveRoom,
+    NodeStarted,
+    PeerSubscribed,
+    RangeLoaded,
+    Stored,
+    StoreFailed,
+    TimerFired,
+)
+from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.protocol.mesh import Mesh
+from zmqchat.protocol.peers import Peers
+from zmqchat.protocol.presence import Presence
+from zmqchat.wire.batches import unpack_batch
+from zmqchat.wire.events import body_text, decode_event
+
+MESH = mesh_id("test")
+WALL_START_MS = 1_700_000_000_000
+RTT_S = 0.002
+
+
+def peer_of(name: str) -> PeerId:
+    """A valid peer id that is the same each time."""
+    raw = bytearray(hashlib.blake2b(name.encode(), digest_size=32).digest())
+    raw[31] &= 0x7F
+    return PeerId(bytes(raw))
+
+
+def lobby(name: str = "lobby") -> RoomId:
+    """The id of a room of the test's mesh."""
+    return room_id(MESH, name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameOut(Effect):
+    """A frame for a linked peer (what the real `peers` turns into Send)."""
+
+    peer: PeerId
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSeen(Effect):
+    """A peer was blamed."""
+
+    fault: PeerFaulted
+
+
+class _Links(Machine):
+    """Stands for `peers` and `presence`: knows who is linked, and passes frames and faults on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linked: set[PeerId] = set()
+        self.facts = {
+            PeerLinked: lambda fact, _at: self.linked.add(fact.peer),
+            PeerUnlinked: lambda fact, _at: self.linked.discard(fact.peer),
+            SendFrame: lambda fact, _at: self.outbox.append(FrameOut(peer=fact.peer, payload=fact.payload)),
+            PeerFaulted: lambda fact, _at: self.outbox.append(FaultSeen(fault=fact)),
+        }
+
+    def is_linked(self, peer: PeerId) -> bool:
+        """Whether the peer is linked."""
+        return peer in self.linked
+
+    def heard(self, _peer: PeerId, _now_s: float) -> None:
+        """Signs of life are not of interest here."""
+
+
+class FakeStore:
+    """What a node has on its disk.
+
+    delay_s    between Store or LoadRange and its answer
+    failing    None, "full" or "broken": what becomes of each Store
+    """
+
+    def __init__(self) -> None:
+        self.batches: dict[tuple[RoomId, LogKey], dict[int, PutBatch]] = {}
+        self.frontiers: dict[tuple[RoomId, LogKey], bytes] = {}
+        self.arrivals: dict[RoomId, list[PutArrival]] = {}
+        self.tables: dict[str, dict[bytes, bytes]] = {}
+        self.delay_s = 0.001
+        self.failing: str | None = None
+        self.store_id = b"store-0000000000"
+        self.generation = 1
+        self.commits = 0
+
+    def write(self, store: Store) -> Fact:
+        """Do what the effect asks; all of it or nothing."""
+        if self.failing is not None:
+            return StoreFailed(token=store.token, full=self.failing == "full", detail=self.failing)
+        self.commits += 1
+        for write in store.writes:
+            self._write(write)
+        return Stored(token=store.token)
+
+    def _write(self, write: PutBatch | PutArrival | PutFrontier | PutRow) -> None:
+        if isinstance(write, PutBatch):
+            self.batches.setdefault((write.room, write.key), {})[write.end] = write
+        elif isinstance(write, PutArrival):
+            rows = self.arrivals.setdefault(write.room, [])
+            if rows:
+                last = rows[-1]
+                assert write.number == last.number + (last.end - last.first if last.batch_end else 1), "a number skipped"
+            rows.append(write)
+        elif isinstance(write, PutFrontier):
+            if write.value is None:
+                self.frontiers.pop((write.room, write.key), None)
+            else:
+                self.frontiers[(write.room, write.key)] = write.value
+        elif write.value is None:
+            self.tables.setdefault(write.table, {}).pop(write.key, None)
+        else:
+            self.tables.setdefault(write.table, {})[write.key] = write.value
+
+    def load(self, load: LoadRange) -> RangeLoaded:
+        """Whole batches that hold numbers of the range, as the real store reads them."""
+        rows = self.batches.get((load.room, load.key), {})
+        found = sorted((row for row in rows.values() if row.first < load.end and load.first < row.end), key=lambda r: r.end)
+        if load.newest_first:
+            found.reverse()
+        taken: list[PutBatch] = []
+        size_bytes = 0
+        for row in found:
+            size_bytes += len(row.raw)
+            if taken and size_bytes > load.bytes_max:
+                break
+            taken.append(row)
+        taken.sort(key=lambda row: row.end)
+        return RangeLoaded(token=load.token, batches=tuple(row.raw for row in taken))
+
+    def next_arrivals(self) -> dict[RoomId, int]:
+        """By room, the number after its last arrival."""
+        ends = {}
+        for room, rows in self.arrivals.items():
+            last = rows[-1]
+            ends[room] = last.number + (last.end - last.first if last.batch_end else 1)
+        return ends
+
+
+class FakeNode:
+    """One node: its machines, its store, and what its application was told."""
+
+    def __init__(
+        self,
+        net: FakeNet,
+        name: str,
+        *,
+        crypto: Crypto | None = None,
+        store: FakeStore | None = None,
+        config: Config | None = None,
+        nickname: str | None = None,
+        moved: bool = False,
+        power_lost: bool = False,
+    ) -> None:
+        self.net = net
+        self.name = name
+        self.crypto = crypto or TwinCrypto(peer_of(name))
+        self.peer = self.crypto.peer
+        self.store = store or FakeStore()
+        self.alive = True
+        self.rng = Random(f"{net.seed} {name} {self.store.generation}")
+        self.topics: frozenset[RoomId] = frozenset()
+        self.timers: dict[tuple[Hashable, ...], float] = {}
+        self.told: list[Effect] = []
+        self.delivers: list[Deliver] = []
+        self.faults: list[PeerFaulted] = []
+        self.sent: list[tuple[PeerId, bytes]] = []
+        self.published: list[bytes] = []
+        self.wall_offset_ms = 0
+        self.data = DataMachines(
+            self.crypto,
+            config or net.config,
+            tokens=itertools.count(1),
+            entropy=self.rng.randbytes,
+            rng=self.rng,
+            rtt_s=lambda _peer: RTT_S,
+            name=nickname or name,
+        )
+        links = _Links()
+        self.mesh = Mesh((*self.data.machines, links), cast(Peers, links), cast(Presence, links))
+        store = self.store
+        damaged = self.data.restore(
+            rooms=[(RoomId(key), row) for key, row in store.tables.get("rooms", {}).items()],
+            frontiers=[(room, key, row) for (room, key), row in store.frontiers.items()],
+            next_arrivals=store.next_arrivals(),
+            members=store.tables.get("members", {}).items(),
+            meta=store.tables.get("meta", {}),
+            moved=moved,
+            power_lost=power_lost,
+            wall_ms=self.instant().wall_ms,
+        )
+        assert not damaged
+        self.handle(NodeStarted(endpoints=(), ports=(1, 2, 3)))
+
+    def instant(self) -> Instant:
+        """This node's moment; its wall clock may be wrong."""
+        return Instant(self.net.now_s, WALL_START_MS + int(self.net.now_s * 1000) + self.wall_offset_ms)
+
+    # In ----------------------------------------------------------------------------------------
+
+    def handle(self, fact: Fact) -> None:
+        """Feed a fact and do what follows from it."""
+        if self.alive:
+            self.mesh.handle(fact, self.instant())
+            self.mesh.settle(self.instant())
+            self._apply()
+
+    def join(self, name: str = "lobby", latest_first: bool = False) -> RoomId:
+        """Join a room."""
+        room = lobby(name)
+        self.handle(JoinRoom(room=room, name=name, latest_first=latest_first))
+        return room
+
+    def leave(self, name: str = "lobby") -> None:
+        """Leave a room."""
+        self.handle(LeaveRoom(room=lobby(name)))
+
+    def say(self, *texts: str, room: str = "lobby") -> list[MessageId]:
+        """Post texts."""
+        return self.post(Kind.TEXT, texts, room)
+
+    def post(self, kind: int, bodies: Iterable[object], room: str = "lobby") -> list[MessageId]:
+        """Post events of any kind."""
+        ids = self.data.publishing.post(lobby(room), kind, tuple(bodies), self.instant())
+        self.mesh.settle(self.instant())
+        self._apply()
+        return ids
+
+    # Out ---------------------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        for effect in self.mesh.take_effects():
+            if isinstance(effect, FrameOut):
+                self.sent.append((effect.peer, effect.payload))
+                self.net.carry(self, effect.peer, effect.payload)
+            elif isinstance(effect, PublishFeed):
+                self.published.append(effect.payload)
+                self.net.carry_feed(self, effect.room, effect.payload)
+            elif isinstance(effect, Store):
+                self._later(lambda store=effect: self.store.write(store))
+            elif isinstance(effect, LoadRange):
+                self._later(lambda load=effect: self.store.load(load))
+            elif isinstance(effect, SetTimer):
+                self._set_timer(effect)
+            elif isinstance(effect, SetTopics):
+                self.topics = effect.rooms
+                self.net.topics_changed(self)
+            elif isinstance(effect, Deliver):
+                self.delivers.append(effect)
+            elif isinstance(effect, FaultSeen):
+                self.faults.append(effect.fault)
+            else:
+                self.told.append(effect)
+
+    def _later(self, answer: Callable[[], Fact]) -> None:
+        def act() -> None:
+            if self.alive:
+                self.handle(answer())
+
+        self.net.at(self.store.delay_s, act)
+
+    def _set_timer(self, effect: SetTimer) -> None:
+        if effect.at_s is None:
+            self.timers.pop(effect.name, None)
+            return
+        self.timers[effect.name] = effect.at_s
+
+        def fire(at_s: float = effect.at_s) -> None:
+            if self.timers.get(effect.name) == at_s:
+                del self.timers[effect.name]
+                self.handle(TimerFired(name=effect.name))
+
+        self.net.at(max(0.0, effect.at_s - self.net.now_s), fire)
+
+    # Looking -----------------------------------------------------------------------------------
+
+    def texts(self, room: str = "lobby") -> list[str]:
+        """The texts that were delivered, in the order of arrival."""
+        return [text for _author, text, _deliver in self.messages(room)]
+
+    def messages(self, room: str = "lobby") -> list[tuple[PeerId, str, Deliver]]:
+        """Author, text and how it came, of each delivered text."""
+        found = []
+        for deliver in self.delivers:
+            if deliver.arrival.room == lobby(room) and deliver.raw is not None:
+                header = peek(deliver.raw)
+                unpacked = unpack_batch(deliver.raw)
+                assert isinstance(header, BatchHeader) and isinstance(unpacked, tuple)
+                part = unpacked[1][deliver.arrival.first - header.first : deliver.arrival.end - header.first]
+                for raw in part:
+                    event = decode_event(raw)
+                    text = body_text(event) if isinstance(event, Event) else None
+                    if text is not None:
+                        found.append((deliver.arrival.key.author, text, deliver))
+        return found
+
+    def gaps(self, room: str = "lobby") -> list[PutArrival]:
+        """The gaps that were delivered."""
+        return [d.arrival for d in self.delivers if d.raw is None and d.arrival.room == lobby(room)]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The effects of this type that the application was told."""
+        return [effect for effect in self.told if isinstance(effect, kind)]
+
+    def hash(self, room: str = "lobby") -> bytes:
+        """The hash of what is held of a room."""
+        return self.data.ledger.rooms[lobby(room)].frontier.hash
+
+    def end(self, author: FakeNode, room: str = "lobby") -> int:
+        """Up to where the author's current log is held here without a gap."""
+        key = LogKey(author.peer, author.data.ledger.own_log)
+        return self.data.ledger.contiguous_end(lobby(room), key)
+
+    def kill(self) -> None:
+        """The process is gone at once; what the store was told and has not done is lost."""
+        self.alive = False
+        for other in self.net.others(self):
+            self.net.unlink(self, other)
+
+
+@dataclass(slots=True)
+class _Pipe:
+    """One direction of a link."""
+
+    feed: bool = True
+    free_at_s: float = 0.0
+    subscribed: set[RoomId] = field(default_factory=set)
+
+
+class FakeNet:
+    """Nodes, links and the clock.
+
+    lose, double  whether a frame (sender, receiver, payload, by feed) is lost, or comes twice
+    late_s        how long a feed frame is held up beyond latency_s, so that it is overtaken
+    """
+
+    def __init__(self, seed: int = 1, config: Config | None = None) -> None:
+        self.seed = seed
+        self.config = config or Config()
+        self.now_s = 0.0
+        self.latency_s = RTT_S / 2
+        self.nodes: dict[PeerId, FakeNode] = {}
+        self.lose: Callable[[FakeNode, FakeNode, bytes, bool], bool] = lambda _a, _b, _payload, _feed: False
+        self.double: Callable[[FakeNode, FakeNode, bytes, bool], bool] = lambda _a, _b, _payload, _feed: False
+        self.late_s: Callable[[], float] = lambda: 0.0
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._pipes: dict[tuple[PeerId, PeerId], _Pipe] = {}
+
+    def node(self, name: str, **options: Any) -> FakeNode:
+        """A new node, or the next life of one (give its store)."""
+        node = FakeNode(self, name, **options)
+        self.nodes[node.peer] = node
+        return node
+
+    def restart(self, node: FakeNode, **options: Any) -> FakeNode:
+        """The node again, on the same store."""
+        if node.alive:
+            node.kill()
+        node.store.generation += 1
+        return self.node(node.name, crypto=node.crypto, store=node.store, **options)
+
+    def at(self, delay_s: float, act: Callable[[], None]) -> None:
+        """Do this after a while."""
+        heapq.heappush(self._heap, (self.now_s + delay_s, next(self._numbers), act))
+
+    def run(self, seconds: float) -> None:
+        """Let this much time pass."""
+        end_s = self.now_s + seconds
+        while self._heap and self._heap[0][0] <= end_s:
+            self._step()
+        self.now_s = end_s
+
+    def run_until(self, condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+        """Let time pass until this holds; fails after limit_s."""
+        end_s = self.now_s + limit_s
+        while not condition():
+            assert self._heap and self._heap[0][0] <= end_s, f"not within {limit_s} s"
+            self._step()
+
+    def _step(self) -> None:
+        moment_s, _number, act = heapq.heappop(self._heap)
+        self.now_s = max(self.now_s, moment_s)
+        act()
+
+    # Links -------------------------------------------------------------------------------------
+
+    def link(self, one: FakeNode, other: FakeNode, *, feed: bool = True) -> None:
+        """Link two nodes; without feed, neither can dial the other's."""
+        for a, b in ((one, other), (other, one)):
+            self._pipes[(a.peer, b.peer)] = _Pipe(feed=feed, free_at_s=self.now_s)
+        for a, b in ((one, other), (other, one)):
+            a.handle(PeerLinked(peer=b.peer, store=b.name.encode().ljust(16, b"-"), generation=b.store.generation))
+        for node in (one, other):
+            self.topics_changed(node)
+
+    def unlink(self, one: FakeNode, other: FakeNode, reason: str = "lost") -> None:
+        """Cut the link; what is on the way is lost."""
+        for a, b in ((one, other), (other, one)):
+            if self._pipes.pop((a.peer, b.peer), None) is not None:
+                a.handle(PeerUnlinked(peer=b.peer, reason=reason))
+
+    def linked(self, one: FakeNode, other: FakeNode) -> bool:
+        """Whether the two are linked."""
+        return (one.peer, other.peer) in self._pipes
+
+    def others(self, node: FakeNode) -> list[FakeNode]:
+        """The nodes that this one is linked to."""
+        return [self.nodes[b] for a, b in list(self._pipes) if a == node.peer]
+
+    def topics_changed(self, node: FakeNode) -> None:
+        """The node's SUBs follow its topics."""
+        for other in self.others(node):
+            pipe = self._pipes[(other.peer, node.peer)]
+            if not pipe.feed:
+                continue
+            for room in sorted(node.topics ^ pipe.subscribed):
+                other.handle(PeerSubscribed(peer=node.peer, room=room, on=room in node.topics))
+            pipe.subscribed = set(node.topics)
+
+    def carry(self, sender: FakeNode, peer: PeerId, payload: bytes) -> None:
+        """A frame over the link, in order."""
+        pipe = self._pipes.get((sender.peer, peer))
+        if pipe is None:
+            return
+        receiver = self.nodes[peer]
+        if self.lose(sender, receiver, payload, False):
+            return
+        pipe.free_at_s = max(pipe.free_at_s, self.now_s + self.latency_s)
+        copies = 2 if self.double(sender, receiver, payload, False) else 1
+        for _ in range(copies):
+            fact = FrameReceived(peer=sender.peer, payload=payload, inbound=True)
+            self._arrive(sender, receiver, pipe, fact, pipe.free_at_s - self.now_s)
+
+    def carry_feed(self, sender: FakeNode, room: RoomId, payload: bytes) -> None:
+        """A frame to all that subscribed, which may overtake another."""
+        for receiver in self.others(sender):
+            pipe = self._pipes[(sender.peer, receiver.peer)]
+            if room not in pipe.subscribed or self.lose(sender, receiver, payload, True):
+                continue
+            for _ in range(2 if self.double(sender, receiver, payload, True) else 1):
+                fact = FeedReceived(peer=sender.peer, room=room, payload=payload)
+                self._arrive(sender, receiver, pipe, fact, self.latency_s + self.late_s())
+
+    def _arrive(self, sender: FakeNode, receiver: FakeNode, pipe: _Pipe, fact: Fact, delay_s: float) -> None:
+        def act() -> None:
+            if self._pipes.get((sender.peer, receiver.peer)) is pipe:
+                receiver.handle(fact)
+
+        self.at(delay_s, act)
+
+
+def quick(config: Config | None = None, **changes: Any) -> Config:
+    """A Config with some fields changed."""
+    return replace(config or Config(), **changes)
