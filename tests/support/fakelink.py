@@ -51,6 +51,7 @@ from zmqchat.protocol.facts import (
 )
 from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.protocol.mesh import Mesh
+from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.wire.batches import unpack_batch
@@ -143,7 +144,9 @@ class FakeStore:
             rows = self.arrivals.setdefault(write.room, [])
             if rows:
                 last = rows[-1]
-                assert write.number == last.number + (last.end - last.first if last.batch_end else 1), "a number skipped"
+                assert write.number == last.number + (last.end - last.first if last.batch_end else 1), (
+                    "a number skipped"
+                )
             rows.append(write)
         elif isinstance(write, PutFrontier):
             if write.value is None:
@@ -158,7 +161,9 @@ class FakeStore:
     def load(self, load: LoadRange) -> RangeLoaded:
         """Whole batches that hold numbers of the range, as the real store reads them."""
         rows = self.batches.get((load.room, load.key), {})
-        found = sorted((row for row in rows.values() if row.first < load.end and load.first < row.end), key=lambda r: r.end)
+        found = sorted(
+            (row for row in rows.values() if row.first < load.end and load.first < row.end), key=lambda r: r.end
+        )
         if load.newest_first:
             found.reverse()
         taken: list[PutBatch] = []
@@ -227,7 +232,7 @@ class FakeNode:
             frontiers=[(room, key, row) for (room, key), row in store.frontiers.items()],
             next_arrivals=store.next_arrivals(),
             members=store.tables.get("members", {}).items(),
-            meta=store.tables.get("meta", {}),
+            own_log=store.tables.get("meta", {}).get(OWN_LOG_ROW),
             moved=moved,
             power_lost=power_lost,
             wall_ms=self.instant().wall_ms,

@@ -47,7 +47,7 @@ class DataMachines:
         entropy: Callable[[int], bytes],
         rng: Random,
         rtt_s: Callable[[PeerId], float],
-        name: str | None = None,
+        name: str,
     ) -> None:
         me = crypto.peer
         self.clock = HybridClock()
@@ -58,7 +58,7 @@ class DataMachines:
         self.intake = Intake(crypto, self.clock, self.ledger, tokens, self.interests.is_linked)
         self.fetching = Fetching(config, self.ledger, self.interests)
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
-        self.membership = Membership(config, self.ledger, self.publishing, name)
+        self.membership = Membership(me, name, config, self.ledger, self.publishing)
         self.receipts = Receipts(self.ledger, self.interests)
         self.broadcast = Broadcast(me, config, self.ledger, self.interests, rtt_s)
         self.haves = Haves(me, config, self.ledger, self.interests, rtt_s)
@@ -89,7 +89,7 @@ class DataMachines:
         frontiers: Iterable[tuple[RoomId, LogKey, bytes]] = (),
         next_arrivals: Mapping[RoomId, int] | None = None,
         members: Iterable[tuple[bytes, bytes]] = (),
-        meta: Mapping[bytes, bytes] | None = None,
+        own_log: bytes | None = None,
         moved: bool = False,
         power_lost: bool = False,
         wall_ms: int,
@@ -99,14 +99,11 @@ class DataMachines:
         rooms, members  rows of these tables, the rooms' keys as RoomId
         frontiers       packed frontiers by room and log
         next_arrivals   by room, the number after its last arrival (absent: it has none)
-        meta            rows of table `meta` that are known to machines (OWN_LOG_ROW, NAME_ROW)
+        own_log         the row of table `meta` under OWN_LOG_ROW; None in a fresh store
         moved           machine id or inode of the store differ from those recorded
         power_lost      the last stop was not clean, and the machine was booted since
         """
-        rows = meta or {}
         damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {})
-        self.membership.restore(members, rows.get(b"name"))
-        self.own_log.restore(
-            rows.get(b"own-log"), moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms
-        )
+        self.membership.restore(members)
+        self.own_log.restore(own_log, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
         return damaged

@@ -62,8 +62,9 @@ class Membership(Machine):
 
     timer = "membership"
 
-    def __init__(self, config: Config, ledger: Ledger, publishing: Publishing, name: str | None = None) -> None:
+    def __init__(self, me: PeerId, name: str, config: Config, ledger: Ledger, publishing: Publishing) -> None:
         super().__init__()
+        self._me = me
         self._config = config
         self._ledger = ledger
         self._publishing = publishing
@@ -87,19 +88,27 @@ class Membership(Machine):
             TimerFired: self._timer_fired,
         }
 
-    def restore(self, members: Iterable[tuple[bytes, bytes]], name: bytes | None) -> None:
-        """Take up the rows of table `members`, and the name as of table `meta` where none was given."""
+    def restore(self, members: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take up the rows of table `members`; damaged ones are left out."""
         for key, row in members:
             member = Member.unpack(row)
             if len(key) == ROOM_ID_BYTES + PEER_ID_BYTES and member is not None:
                 self.book(RoomId(key[:ROOM_ID_BYTES])).put(PeerId(key[ROOM_ID_BYTES:]), member)
-        if self._name is None and name is not None:
-            self._name = name.decode(errors="replace")
 
     @property
-    def name(self) -> str | None:
+    def name(self) -> str:
         """Our nickname."""
         return self._name
+
+    def member(self, room: RoomId, author: PeerId) -> Member:
+        """What is known of one author in a room; an empty Member where that is nothing."""
+        book = self._books.get(room)
+        return Member() if book is None else book[author]
+
+    def members(self, room: RoomId) -> list[PeerId]:
+        """Who is in the room, in the order of their ids."""
+        book = self._books.get(room)
+        return [] if book is None else book.members()
 
     def book(self, room: RoomId) -> NameBook:
         """Who is and was in the room, and what they were called when."""
@@ -172,7 +181,7 @@ class Membership(Machine):
         if said is not None and self._publishing.is_pending(room):
             return said
         self._said.pop(room, None)
-        own = self.book(room)[self._ledger.me]
+        own = self.book(room)[self._me]
         return own.is_in, own.name
 
     def _due_events(self, room: RoomId) -> Sequence[tuple[int, object]]:
@@ -181,10 +190,10 @@ class Membership(Machine):
         due: list[tuple[int, object]] = []
         if not is_in and room not in self._leaving:
             due.append((Kind.MEMBER, [int(MemberAction.JOIN)]))
-        if self._name is not None and name != self._name:
+        if name != self._name:
             due.append((Kind.PROFILE, [self._name]))
         if due:
-            self._said[room] = (room not in self._leaving, self._name or name)
+            self._said[room] = (room not in self._leaving, self._name)
         return due
 
     def _write(self, table: str, key: bytes, value: bytes | None) -> None:
@@ -198,7 +207,7 @@ class Membership(Machine):
             return
         marker = self._markers.setdefault(fact.room, _Marker())
         for key, end in fact.ends.items():
-            if key.author != self._ledger.me and end > max(marker.told.get(key, 0), marker.pending.get(key, 0)):
+            if key.author != self._me and end > max(marker.told.get(key, 0), marker.pending.get(key, 0)):
                 marker.pending[key] = end
         self._tell_read(fact.room, marker, at)
 
@@ -247,7 +256,7 @@ class Membership(Machine):
         before = book[author]
         if event.kind == Kind.READ_MARKER:
             for end in body:
-                if end.author == self._ledger.me:
+                if end.author == self._me:
                     self._read.append(ReadTold(peer=author, room=room, log=end.log, end=end.end))
             return
         value = body[0]
