@@ -105,5 +105,6 @@ class DataMachines:
         """
         damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {})
         self.membership.restore(members)
-        self.own_log.restore(own_log, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
+        row = (meta or {}).get(OWN_LOG_ROW)
+        self.own_log.restore(row, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
         return damaged

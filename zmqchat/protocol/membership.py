@@ -100,16 +100,6 @@ class Membership(Machine):
         """Our nickname."""
         return self._name
 
-    def member(self, room: RoomId, author: PeerId) -> Member:
-        """What is known of one author in a room; an empty Member where that is nothing."""
-        book = self._books.get(room)
-        return Member() if book is None else book[author]
-
-    def members(self, room: RoomId) -> list[PeerId]:
-        """Who is in the room, in the order of their ids."""
-        book = self._books.get(room)
-        return [] if book is None else book.members()
-
     def book(self, room: RoomId) -> NameBook:
         """Who is and was in the room, and what they were called when."""
         book = self._books.get(room)
