@@ -51,6 +51,7 @@ from zmqchat.protocol.facts import (
 )
 from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.protocol.mesh import Mesh
+from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.wire.batches import unpack_batch
@@ -231,7 +232,7 @@ class FakeNode:
             frontiers=[(room, key, row) for (room, key), row in store.frontiers.items()],
             next_arrivals=store.next_arrivals(),
             members=store.tables.get("members", {}).items(),
-            meta=store.tables.get("meta", {}),
+            own_log=store.tables.get("meta", {}).get(OWN_LOG_ROW),
             moved=moved,
             power_lost=power_lost,
             wall_ms=self.instant().wall_ms,

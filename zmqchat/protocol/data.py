@@ -23,7 +23,7 @@ from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.membership import Membership
-from zmqchat.protocol.ownlog import OWN_LOG_ROW, OwnLog
+from zmqchat.protocol.ownlog import OwnLog
 from zmqchat.protocol.publishing import Publishing
 from zmqchat.protocol.receipts import Receipts
 from zmqchat.protocol.serving import Serving
@@ -89,7 +89,7 @@ class DataMachines:
         frontiers: Iterable[tuple[RoomId, LogKey, bytes]] = (),
         next_arrivals: Mapping[RoomId, int] | None = None,
         members: Iterable[tuple[bytes, bytes]] = (),
-        meta: Mapping[bytes, bytes] | None = None,
+        own_log: bytes | None = None,
         moved: bool = False,
         power_lost: bool = False,
         wall_ms: int,
@@ -99,12 +99,11 @@ class DataMachines:
         rooms, members  rows of these tables, the rooms' keys as RoomId
         frontiers       packed frontiers by room and log
         next_arrivals   by room, the number after its last arrival (absent: it has none)
-        meta            rows of table `meta`, of which OWN_LOG_ROW is used
+        own_log         the row of table `meta` under OWN_LOG_ROW; None in a fresh store
         moved           machine id or inode of the store differ from those recorded
         power_lost      the last stop was not clean, and the machine was booted since
         """
         damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {})
         self.membership.restore(members)
-        row = (meta or {}).get(OWN_LOG_ROW)
-        self.own_log.restore(row, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
+        self.own_log.restore(own_log, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
         return damaged
