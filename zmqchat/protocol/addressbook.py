@@ -205,9 +205,9 @@ class AddressBook:
     def _wait_s(self, target: Target, now_s: float) -> float:
         recent = target.lost_s is not None and now_s - target.lost_s < self._config.recent_s
         if recent or target.found_by == "config":
-            wait_s = min(REDIAL_FIRST_S * 2 ** min(target.failures, 20), self._config.redial_max_s)
+            wait_s: float = min(REDIAL_FIRST_S * 2.0 ** min(target.failures, 20), self._config.redial_max_s)
         else:
-            wait_s = min(STRANGER_FIRST_S * 2 ** min(target.failures - 1, 20), self._config.redial_gone_max_s)
+            wait_s = min(STRANGER_FIRST_S * 2.0 ** min(target.failures - 1, 20), self._config.redial_gone_max_s)
         return wait_s * self._rng.uniform(0.75, 1.0)
 
     def _make_room(self, now_s: float) -> None:

@@ -253,3 +253,12 @@ class Notice(Effect):
     """One line that the user should read, with what to do."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerReported(Effect):
+    """A peer answered an inquiry: lines of a name and a value, for a person."""
+
+    peer: PeerId
+    token: int
+    lines: tuple[tuple[str, str], ...]

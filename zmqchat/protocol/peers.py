@@ -151,6 +151,25 @@ class Peers(Machine):
         """Whether this peer has a working link."""
         return peer in self._linked
 
+    def describe(self, peer: PeerId, at: Instant) -> tuple[tuple[str, str], ...]:
+        """What this side thinks of a peer, for people."""
+        link = self.links.get(peer)
+        target = self.book.of(peer)
+        lines = [("linked", "yes" if self.is_linked(peer) else "no")]
+        if link is not None:
+            ways = [name for name, on in (("dialled", link.outbound == "open"), ("accepted", link.inbound)) if on]
+            lines.append(("link", ", ".join(ways) or "none"))
+            lines.append(("feed", link.feed or "not reachable: batches are pushed over the link"))
+            lines.append(("address", f"{link.endpoint.host} door {link.endpoint.door}"))
+            lines.append(("linked for", f"{at.now_s - link.since_s:.0f} s"))
+        if target is not None:
+            lines.append(("found by", target.found_by))
+            if target.last_error:
+                lines.append(("last dial", target.last_error[:200]))
+        if peer in self.last_fault:
+            lines.append(("last fault", self.last_fault[peer][:200]))
+        return tuple(lines)
+
     def reached_over_loopback(self, peer: PeerId) -> bool:
         """Whether the session with this peer runs over the loopback."""
         link = self.links.get(peer)

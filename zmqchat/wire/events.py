@@ -73,7 +73,8 @@ _BODIES: Final[dict[int, Field]] = {
 
 def encode_event(salt: bytes, hlc: int, kind: int, body: object, after: Sequence[object] = ()) -> bytes:
     """The bytes of an event whose body was checked before. The hot path of posting."""
-    return _pack((salt, hlc, kind, body, after))
+    packed: bytes = _pack((salt, hlc, kind, body, after))
+    return packed
 
 
 def decode_event(raw: bytes) -> Event | Deleted | Fault:

@@ -1,0 +1,268 @@
+"""The control server: other processes of this user use the running node through a socket in its home.
+
+How it works. One JSON object a line, both ways; `control_requests.py` says what may be asked. Each connection is one
+reading loop; a request runs as a task of it, so that a long one does not hold up the next. What a client does not read
+waits in a buffer of 64 KiB, and then its requests wait: cursors hold nothing meanwhile. A client that breaks the rules
+is told in one line and cut. What was accepted to be sent is sent, though its client is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import logging
+import os
+import secrets
+import socket
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zmqchat.model.errors import ControlError, UsageError
+from zmqchat.model.limits import (
+    CONTROL_CLIENTS_MAX,
+    CONTROL_LINE_BYTES_MAX,
+    CONTROL_REQUESTS_MAX,
+    CONTROL_WRITE_BUFFER_BYTES_MAX,
+)
+from zmqchat.node.control_address import (
+    HAS_UNIX_SOCKETS,
+    TOKEN_FILE,
+    LoopbackAddress,
+    prepare_socket_path,
+    write_loopback_address,
+)
+from zmqchat.node.control_requests import OPERATIONS, Request, error_record, line_of
+from zmqchat.node.control_send import SentMemory
+from zmqchat.node.records import Record
+
+if TYPE_CHECKING:
+    from zmqchat.node.node import Node
+
+TOKEN_TIMEOUT_S = 2.0
+_log = logging.getLogger("zmqchat.control")
+
+
+class ControlServer:
+    """Lets commands use a node; the node's home must be locked by this process.
+
+    settings   how the node was started, for commands that were given other options
+    """
+
+    def __init__(self, node: Node, home: Path, settings: Mapping[str, object]) -> None:
+        self._node = node
+        self._home = home
+        self._settings = settings
+        self._memory = SentMemory()
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+        self._token: str | None = None
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    async def start(self) -> None:
+        """Listen from now on. Raises ControlError where no socket can be had."""
+        try:
+            if HAS_UNIX_SOCKETS:
+                try:
+                    await self._listen_unix()
+                    return
+                except OSError as error:
+                    _log.info("no Unix socket in %s (%s): using a loopback port", self._home, error)
+            await self._listen_loopback()
+        except OSError as error:
+            raise ControlError(f"no control socket can be made in {self._home}: {error.strerror}") from error
+
+    async def _listen_unix(self) -> None:
+        path = prepare_socket_path(self._home)
+        self._server = await asyncio.start_unix_server(self._connected, path, limit=CONTROL_LINE_BYTES_MAX)
+        path.chmod(0o600)
+        self._path = path
+        (self._home / TOKEN_FILE).unlink(missing_ok=True)
+
+    async def _listen_loopback(self) -> None:
+        self._token = secrets.token_hex(32)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=CONTROL_LINE_BYTES_MAX)
+        port = self._server.sockets[0].getsockname()[1]
+        self._path = self._home / TOKEN_FILE
+        write_loopback_address(self._home, LoopbackAddress(port, self._token))
+
+    async def stop(self) -> None:
+        """Cut all clients and leave no socket behind."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._memory.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            if len(self._connections) >= CONTROL_CLIENTS_MAX:
+                await _say(writer, ControlError(f"{CONTROL_CLIENTS_MAX} commands use this node already: end some"))
+                return
+            self._connections[task] = writer
+            if await self._is_allowed(reader, writer):
+                await _Connection(self._node, self._memory, self._settings, reader, writer).run()
+        except (OSError, asyncio.IncompleteReadError):
+            _log.debug("a control client is gone")
+        except asyncio.CancelledError:
+            _log.debug("a control client was cut: the node stops")
+        finally:
+            self._connections.pop(task, None)
+            writer.transport.abort()
+
+    async def _is_allowed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        if self._token is None:
+            uid = peer_uid(writer.get_extra_info("socket"))
+            return uid is None or uid in (os.geteuid(), 0)
+        try:
+            line = await asyncio.wait_for(reader.readline(), TOKEN_TIMEOUT_S)
+        except (ValueError, asyncio.TimeoutError):
+            return False
+        fields = _parsed(line)
+        token = fields.get("token") if fields is not None else None
+        return isinstance(token, str) and hmac.compare_digest(token.encode(errors="replace"), self._token.encode())
+
+
+class _Connection:
+    """One client."""
+
+    def __init__(
+        self,
+        node: Node,
+        memory: SentMemory,
+        settings: Mapping[str, object],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._node = node
+        self._memory = memory
+        self._settings = settings
+        self._reader = reader
+        self._writer = writer
+        self._running: dict[str, tuple[Request, asyncio.Task[None]]] = {}
+        writer.transport.set_write_buffer_limits(high=CONTROL_WRITE_BUFFER_BYTES_MAX)
+
+    async def run(self) -> None:
+        """Take requests until the client leaves."""
+        try:
+            while line := await self._read_line():
+                fields = _parsed(line)
+                if fields is None:
+                    await _say(self._writer, UsageError("a request is one JSON object a line"))
+                    return
+                await self._take(fields)
+        finally:
+            tasks = [task for _request, task in self._running.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read_line(self) -> bytes | None:
+        try:
+            return await self._reader.readline()
+        except ValueError:  # longer than the limit
+            await _say(self._writer, UsageError(f"a request has at most {CONTROL_LINE_BYTES_MAX:,} bytes"))
+            return None
+
+    async def _take(self, fields: Mapping[str, Any]) -> None:
+        operation = fields.get("op")
+        running = self._running.get(str(fields.get("id", "")))
+        if operation == "cancel":
+            if running is not None:
+                running[1].cancel()
+        elif operation in ("line", "end"):
+            await self._take_line(fields, running[0] if running is not None else None)
+        else:
+            await self._start(fields)
+
+    async def _take_line(self, fields: Mapping[str, Any], request: Request | None) -> None:
+        if request is None or request.stream is None:
+            return  # its request has failed, which it was told
+        try:
+            await request.stream.put(line_of(fields) if fields["op"] == "line" else None)
+        except UsageError as error:
+            await request.item(n=fields.get("n"), error=error_record(error))
+
+    async def _start(self, fields: Mapping[str, Any]) -> None:
+        request = Request(self._node, self._memory, self._settings, fields, self._write)
+        operation = fields.get("op")
+        handler = OPERATIONS.get(operation) if isinstance(operation, str) else None
+        if handler is None:
+            await request.failed(
+                UsageError(f"the running node knows no {str(operation)[:40]!r}: is it an older zmqchat?")
+            )
+        elif (
+            len(self._running) >= CONTROL_REQUESTS_MAX or not 1 <= len(request.id) <= 64 or request.id in self._running
+        ):
+            await request.failed(
+                UsageError(f"a request needs an id of its own, at most {CONTROL_REQUESTS_MAX} at once")
+            )
+        else:
+            task = asyncio.get_running_loop().create_task(self._answer(request), name=f"zmqchat control {operation}")
+            self._running[request.id] = (request, task)
+            task.add_done_callback(lambda _task: self._running.pop(request.id, None))
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            result = await OPERATIONS[request.operation](request)
+        except OSError:
+            return  # the client is gone, which the reading loop sees too
+        except Exception as error:  # noqa: BLE001  # a request must not take the node down: its client is told
+            _log.debug("a control request failed", exc_info=True)
+            with contextlib.suppress(OSError):
+                await request.failed(error)
+        else:
+            with contextlib.suppress(OSError):
+                await request.done(result)
+
+    async def _write(self, record: Record) -> None:
+        self._writer.write(_line(record))
+        await self._writer.drain()
+
+
+async def _say(writer: asyncio.StreamWriter, error: Exception) -> None:
+    """A last word to a client that is cut, as far as it listens."""
+    with contextlib.suppress(OSError, asyncio.TimeoutError):
+        writer.write(_line({"error": error_record(error)}))
+        writer.close()
+        await asyncio.wait_for(writer.wait_closed(), 0.5)
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def peer_uid(connection: socket.socket | None) -> int | None:
+    """The user at the other end of a Unix socket; None where the system does not tell."""
+    if connection is None:
+        return None
+    try:
+        if hasattr(socket, "SO_PEERCRED"):
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            return int(struct.unpack("3i", credentials)[1])
+        # LOCAL_PEERCRED of macOS and BSD: a version, then the effective user.
+        credentials = connection.getsockopt(0, 1, 8)
+        return int(struct.unpack("iI", credentials)[1])
+    except (OSError, struct.error):
+        return None

@@ -1,0 +1,202 @@
+"""What a node's rooms share: the machines, the store, who waits for what. `Node` builds it, rooms ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from zmqchat.crypto.signing import IdentityCrypto
+from zmqchat.model.addresses import format_address
+from zmqchat.model.errors import NodeClosed, NotStored, WrongProcess
+from zmqchat.model.ids import MessageId, PeerId, RoomId, peer_short
+from zmqchat.model.text import clean_name
+from zmqchat.node.assembly import Machines
+from zmqchat.node.readposition import ReadPositions
+from zmqchat.node.room import Room
+from zmqchat.node.runner import Runner
+from zmqchat.node.sending import ReceiptWaiters, StoredMarks
+from zmqchat.node.tail import Row, Tail
+from zmqchat.node.values import Member, Peer, Receipts
+from zmqchat.protocol.data_effects import OwnFailed, OwnStored, ReceiptsChanged
+from zmqchat.protocol.effects import Deliver, PutRow
+from zmqchat.store.store import MessageStore
+
+
+class Core:
+    """The inside of a running node."""
+
+    def __init__(
+        self, me: PeerId, machines: Machines, runner: Runner, store: MessageStore, crypto: IdentityCrypto, home: str,
+        name: str,
+    ) -> None:
+        self.me = me
+        self.name = name
+        self.machines = machines
+        self.data = machines.data
+        self.runner = runner
+        self.store = store
+        self.crypto = crypto
+        self.closed = False
+        self.marks = StoredMarks()
+        self.receipt_waiters = ReceiptWaiters()
+        self.read_positions = ReadPositions(self.write_rows, runner.feed)
+        self.rooms: dict[RoomId, Room] = {}
+        self._home = home
+        self._last_posted: dict[RoomId, MessageId] = {}
+        self._pid = os.getpid()
+        self._room_waiters: list[asyncio.Future[None]] = []
+
+    def check_open(self) -> None:
+        """Raise NodeClosed after the end, WrongProcess in a forked child."""
+        if os.getpid() != self._pid:
+            raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
+        if self.closed:
+            raise NodeClosed("the node is stopped")
+
+    # What the machines tell ------------------------------------------------------------------------
+
+    def deliver(self, effect: Deliver) -> None:
+        """A row became deliverable: cursors of its room go on."""
+        room = self.rooms.get(effect.arrival.room)
+        if room is not None:
+            room.tail.append(Row(effect.arrival, effect.raw))
+
+    def own_stored(self, effect: OwnStored) -> None:
+        """Own messages are durable."""
+        self.marks.stored(effect)
+        self._wake_room_waiters()
+        self.receipt_waiters.changed(effect.room)
+
+    def own_failed(self, effect: OwnFailed) -> None:
+        """Own messages were given up."""
+        self.marks.failed(effect, self._home)
+        self._wake_room_waiters()
+
+    def receipts_changed(self, effect: ReceiptsChanged) -> None:
+        """Others have more of our messages."""
+        self.receipt_waiters.changed(effect.room)
+
+    def close(self) -> None:
+        """Nobody waits any longer."""
+        self.closed = True
+        error = NodeClosed("the node is stopped")
+        self.marks.fail_all(error)
+        self.receipt_waiters.fail_all(error)
+        self._wake_room_waiters()
+        for room in self.rooms.values():
+            room.tail.wake()
+
+    # Sending -----------------------------------------------------------------------------------------
+
+    def post(self, room: RoomId, kind: int, bodies: Sequence[object]) -> list[MessageId]:
+        """Accept events of ours; their ids at once."""
+        self.check_open()
+        if not self.data.publishing.has_room(room):
+            raise NotStored("too much waits for the disk in this room: await `send` or `wait_for_room` first")
+        messages = self.data.publishing.post(room, kind, bodies, self.runner.now())
+        self.runner.settle_soon()
+        self._last_posted[room] = messages[-1]
+        return messages
+
+    def last_posted(self) -> list[tuple[RoomId, MessageId]]:
+        """The newest message of each room that this run has sent to."""
+        return list(self._last_posted.items())
+
+    async def wait_for_room(self, room: RoomId) -> None:
+        """Wait while too much of the room waits for the disk, or for peers to tell of our own log."""
+        while not self.data.publishing.has_room(room):
+            self.check_open()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room_waiters.append(waiter)
+            await waiter
+        if (doubt_s := self.data.own_log.doubt_s(self.runner.now())) > 0:
+            await asyncio.sleep(min(doubt_s, 0.05))
+            await self.wait_for_room(room)
+
+    def _wake_room_waiters(self) -> None:
+        waiters, self._room_waiters = self._room_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def has_reached(self, room: RoomId, message: MessageId, until: str, copies: int) -> bool:
+        """Whether an own message is held, delivered or read."""
+        state = self.data.receipts.state(room, message.log, message.number)
+        if until == "held":
+            return len(state.held) >= copies
+        if until == "delivered":
+            return not state.pending and bool(state.held)
+        live = {*state.delivered, *state.pending}
+        return bool(state.read) and live <= set(state.read)
+
+    def receipts_of(self, room: RoomId, message: MessageId) -> Receipts:
+        """Who has an own message, as peers."""
+        state = self.data.receipts.state(room, message.log, message.number)
+        return Receipts(
+            tuple(self.peer(peer, room) for peer in state.held),
+            tuple(self.peer(peer, room) for peer in state.pending),
+            tuple(self.peer(peer, room) for peer in state.read),
+        )
+
+    # People --------------------------------------------------------------------------------------------
+
+    def author_at(self, room: RoomId, author: PeerId, hlc: int | None) -> Peer:
+        """An author under the name of that time."""
+        member = self.data.membership.book(room)[author]
+        name = member.name if hlc is None else member.name_at(hlc)
+        return Peer(author, clean_name(name or "", peer_short(author)), author == self.me or self.is_online(author))
+
+    def is_online(self, peer: PeerId) -> bool:
+        """Whether a peer is in touch."""
+        return self.machines.presence.is_online(peer)
+
+    def peer(self, peer: PeerId, room: RoomId | None = None) -> Peer:
+        """A peer as it is known now; its name as of this room, else of any."""
+        target = self.machines.peers.book.of(peer)
+        link = self.machines.peers.links.get(peer)
+        endpoint = link.endpoint if link is not None else target.endpoints[0] if target and target.endpoints else None
+        linked = self.machines.peers.is_linked(peer)
+        return Peer(
+            id=peer,
+            name=self.name_of(peer, room),
+            online=self.is_online(peer),
+            address=None if endpoint is None else format_address(endpoint.host, endpoint.door),
+            found_by=None if target is None else target.found_by,
+            rtt_s=self.machines.presence.rtt_s(peer) if linked else None,
+            clock_difference_s=self.machines.presence.clock_difference_s(peer),
+            last_error="" if target is None else target.last_error,
+        )
+
+    def name_of(self, peer: PeerId, room: RoomId | None = None) -> str:
+        """A peer's present name, its short id where it has told none."""
+        rooms = [room] if room is not None else []
+        rooms += [other for other in self.data.ledger.joined_rooms() if other != room]
+        for place in rooms:
+            name = self.data.membership.book(place)[peer].name
+            if name:
+                return clean_name(name, peer_short(peer))
+        return peer_short(peer)
+
+    def members(self, room: RoomId) -> list[Member]:
+        """Who is in a room."""
+        return [
+            Member(peer, self.name_of(peer, room), peer == self.me or self.is_online(peer))
+            for peer in self.data.membership.book(room).members()
+        ]
+
+    def peers_in(self, room: RoomId) -> list[Peer]:
+        """Linked peers that are in a room."""
+        return [self.peer(peer, room) for peer in self.data.interests.peers_in(room)]
+
+    def open_room(self, room: RoomId, name: str) -> Room:
+        """The room's object, made at the first call."""
+        known = self.rooms.get(room)
+        if known is None:
+            next_number = self.data.ledger.room(room).next_arrival
+            known = self.rooms[room] = Room(self, room, name, Tail(next_number))
+        return known
+
+    def write_rows(self, rows: tuple[PutRow, ...]) -> None:
+        """Keep rows of the small tables; what becomes of them is not waited for."""
+        self.store.submit(next(self.machines.tokens), rows)

@@ -1,0 +1,119 @@
+"""`doctor`: what a node sees of itself and its network, and for each problem the thing to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from zmqchat.model.errors import UsageError
+from zmqchat.model.ids import peer_text
+from zmqchat.node.values import Peer
+
+if TYPE_CHECKING:
+    from zmqchat.node.opening import Opened
+
+CLOCK_DIFFERENCE_TOLD_S = 5.0
+ANSWER_TIMEOUT_S = 2.0
+DISK_LOW_BYTES = 256 * 1024 * 1024
+
+
+async def examine(opened: Opened, peer: str | None) -> Mapping[str, object]:
+    """The report of this node, with `peer` (name, short or full id) also what both sides think of each other."""
+    store = opened.store
+    stats = await asyncio.wrap_future(store.read(store.stats))
+    probes = await opened.discovery.self_test() if opened.settings.discovery else ()
+    statistics = opened.discovery.statistics()
+    core = opened.core
+    report: dict[str, object] = {
+        "id": peer_text(core.me),
+        "name": opened.name,
+        "home": str(opened.home.folder),
+        "mesh": opened.settings.mesh,
+        "address": opened.address,
+        "ports": {"door": opened.ports[0], "direct": opened.ports[1], "feed": opened.ports[2]},
+        "hosts": list(opened.hosts),
+        "interfaces": [
+            {"name": interface.name, "addresses": [str(address.ip) for address in interface.addresses]}
+            for interface in statistics.interfaces
+        ],
+        "discovery": {
+            "on": opened.settings.discovery,
+            "active": statistics.active,
+            "candidates": statistics.candidates,
+            "heard_own_s_ago": statistics.heard_own_s_ago,
+            "multicast": [
+                {"interface": p.interface, "address": p.address, "sent": p.sent, "heard": p.heard, "problem": p.problem}
+                for p in probes
+            ],
+        },
+        "peers": [_peer(known) for known in _everybody(opened)],
+        "counters": dict(opened.transport.stats().counters),
+        "refusals": dict(core.machines.admission.refusals),
+        "store": {
+            "bytes": stats.file_bytes,
+            "map_bytes": stats.map_bytes,
+            "batches": stats.batches,
+            "disk_free_bytes": stats.disk_free_bytes,
+        },
+    }
+    problems = [probe.problem for probe in probes if probe.problem]
+    if peer is not None:
+        report["peer"] = await _both_sides(opened, peer)
+    report["problems"] = problems + _problems(opened, stats.disk_free_bytes)
+    return report
+
+
+def _everybody(opened: Opened) -> list[Peer]:
+    core = opened.core
+    known = {peer for peer, _target in core.machines.peers.book.peers()} | core.machines.peers.linked
+    return sorted((core.peer(peer) for peer in known), key=lambda peer: (not peer.online, peer.name, peer.id))
+
+
+def _peer(peer: Peer) -> dict[str, object]:
+    return {
+        "id": peer.id_text,
+        "name": peer.name,
+        "online": peer.online,
+        "address": peer.address,
+        "found_by": peer.found_by,
+        "rtt_s": peer.rtt_s,
+        "clock_difference_s": peer.clock_difference_s,
+        "last_error": peer.last_error,
+    }
+
+
+async def _both_sides(opened: Opened, wanted: str) -> dict[str, object]:
+    """What we think of a peer, and what it says of us."""
+    machines = opened.core.machines
+    folded = wanted.casefold().replace("-", "")
+    matches = [peer for peer in _everybody(opened) if peer.name.casefold() == wanted.casefold()]
+    matches += [peer for peer in _everybody(opened) if len(folded) >= 4 and peer.id_text.startswith(folded)]
+    if not matches:
+        raise UsageError(f"no peer is known by {wanted[:80]!r}: `zmqchat peers --all` lists them")
+    peer = matches[0]
+    here = dict(machines.peers.describe(peer.id, opened.runner.now()))
+    answer = await opened.ask(peer.id, ANSWER_TIMEOUT_S) if machines.peers.is_linked(peer.id) else None
+    return {"id": peer.id_text, "name": peer.name, "here": here, "there": None if answer is None else dict(answer)}
+
+
+def _problems(opened: Opened, disk_free_bytes: int) -> list[str]:
+    """Each with the thing to do."""
+    problems = []
+    nobody = opened.nobody_found()
+    if nobody is not None:
+        problems.append(nobody)
+    if disk_free_bytes < DISK_LOW_BYTES:
+        problems.append(f"only {disk_free_bytes // 2**20} MiB are free on the disk of {opened.home.folder}: free some")
+    for peer in _everybody(opened):
+        difference_s = peer.clock_difference_s
+        if peer.online and difference_s is not None and abs(difference_s) > CLOCK_DIFFERENCE_TOLD_S:
+            problems.append(
+                f"the clock of {peer.name} is {difference_s:+.0f} s off this one's: set both by NTP; nothing is lost by it"
+            )
+        if not peer.online and peer.last_error:
+            problems.append(
+                f"{peer.name} can't be reached at {peer.address} ({peer.last_error}): is it running, and does a "
+                "firewall there let TCP 42100-42102 in?"
+            )
+    return problems

@@ -1,0 +1,333 @@
+"""`Node`: a running zmqchat, as programs use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from zmqchat.model.addresses import Endpoint, parse_address
+from zmqchat.model.config import Config
+from zmqchat.model.errors import BadName, NodeClosed, WrongProcess
+from zmqchat.model.ids import PeerId, mesh_id, peer_short, room_id, room_name_checked
+from zmqchat.model.text import clean_name
+from zmqchat.node.doctor import examine
+from zmqchat.node.happenings import Happenings
+from zmqchat.node.opening import Opened, Settings, open_node
+from zmqchat.node.room import Room
+from zmqchat.node.values import (
+    DuplicateIdentity,
+    Member,
+    MemberJoined,
+    MemberLeft,
+    NodeEvent,
+    NoticeGiven,
+    Peer,
+    PeerOffline,
+    PeerOnline,
+)
+from zmqchat.protocol import data_effects, effects
+from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, Rename, StopRequested
+
+LOBBY = "lobby"
+FLUSH_S = 1.0
+"""How long a stop waits for what was accepted to become durable."""
+
+
+class Node:
+    """One identity, one store, one set of sockets: a member of the mesh.
+
+    name        the nickname; None for the one that the home knows, else the login's
+    home        folder of identity, store and settings; None for <user data folder>/zmqchat/<name>
+    mesh        name of the open mesh; only nodes of the same name meet
+    listen      HOST:PORT or HOST for the door; None for all interfaces and port 42100 where it is free
+    peers       addresses to dial besides those found, HOST:PORT or PEERID@HOST:PORT
+    discovery   announce and find by multicast DNS; without it the node still accepts
+    interfaces  names of the only interfaces to use for discovery
+    config      timings
+
+    `async with Node("ann") as node:` starts and stops it; or call `start` and `stop`. Raises HomeError and
+    NetworkError from there, UsageError from here.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        home: str | os.PathLike[str] | None = None,
+        mesh: str = "zmqchat",
+        listen: str | None = None,
+        peers: Sequence[str] = (),
+        discovery: bool = True,
+        interfaces: Sequence[str] = (),
+        config: Config | None = None,
+    ) -> None:
+        if name is not None and clean_name(name, "") == "":
+            raise BadName(name)
+        self._settings = Settings(
+            name=name,
+            home=None if home is None else Path(home),
+            mesh=mesh,
+            listen=listen,
+            peers=tuple(parse_address(text) for text in peers),
+            discovery=discovery,
+            interfaces=tuple(interfaces),
+            config=config or Config(),
+        )
+        self._opened: Opened | None = None
+        self._happenings = Happenings()
+        self._pid = os.getpid()
+        self._stopping: asyncio.Task[None] | None = None
+        self.notices: list[str] = []
+        self.failure: str | None = None
+
+    # Start and stop --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Node:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the home, bind the sockets, be in the lobby. Raises HomeError or NetworkError."""
+        if self._opened is not None:
+            return
+        opened = await open_node(self._settings, self._notice, self._fail)
+        self._opened = opened
+        opened.runner.on(self._appliers(opened))
+        opened.begin()
+        for entry in list(opened.core.data.ledger.rooms.values()):
+            if entry.joined:
+                opened.core.open_room(entry.room, entry.name)
+        if not opened.core.rooms:
+            await self.join(LOBBY)
+        await opened.start_discovery()
+
+    async def stop(self) -> None:
+        """Say goodbye, make durable what was accepted, leave nothing behind; within 2 s. Safe to call twice."""
+        if os.getpid() != self._pid or self._opened is None:
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(self._opened), name="zmqchat stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, opened: Opened) -> None:
+        core, runner = opened.core, opened.runner
+        core.read_positions.flush()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._flushed(opened), FLUSH_S)
+        runner.feed(StopRequested())
+        await asyncio.sleep(0)
+        core.close()
+        self._happenings.close()
+        runner.stop()
+        await opened.close()
+
+    async def _flushed(self, opened: Opened) -> None:
+        """Everything accepted is durable and has left for those in touch."""
+        machines = opened.core.data
+        while not machines.committing.is_idle or any(
+            machines.publishing.is_pending(room) for room in opened.core.rooms
+        ):
+            await asyncio.sleep(0.005)
+
+    def _core(self) -> Opened:
+        if os.getpid() != self._pid:
+            raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
+        if self._opened is None:
+            raise NodeClosed("the node is not started: use `async with Node(...)` or call start()")
+        if self.failure is not None:
+            raise NodeClosed(f"the node has stopped: {self.failure}")
+        self._opened.core.check_open()
+        return self._opened
+
+    # Who ---------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> PeerId:
+        """This node's peer id; `zmqchat.peer_text(node.id)` is the form that people exchange."""
+        return self._core().core.me
+
+    @property
+    def name(self) -> str:
+        """This node's nickname."""
+        return self._core().name
+
+    @property
+    def home(self) -> Path:
+        """The folder of identity, store and settings."""
+        return self._core().home.folder
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT of the door as others on this machine's network may dial it."""
+        return self._core().address
+
+    @property
+    def ports(self) -> tuple[int, int, int]:
+        """The TCP ports of door, direct and feed."""
+        return self._core().ports
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The other nodes in touch now, by name; never oneself."""
+        core = self._core().core
+        return sorted((core.peer(peer) for peer in core.machines.peers.linked), key=lambda peer: (peer.name, peer.id))
+
+    def known_peers(self) -> list[Peer]:
+        """All peers that this node knows an address of, in touch or not."""
+        core = self._core().core
+        known = {peer for peer, _target in core.machines.peers.book.peers()} | core.machines.peers.linked
+        return sorted((core.peer(peer) for peer in known), key=lambda peer: (not peer.online, peer.name, peer.id))
+
+    def events(self) -> AsyncIterator[NodeEvent]:
+        """What happens from now on: peers come and go, members join and leave, warnings."""
+        self._core()
+        return self._happenings.listen()
+
+    async def rename(self, name: str) -> None:
+        """Go by another nickname from now on. Raises BadName."""
+        cleaned = clean_name(name, "")
+        if not cleaned:
+            raise BadName(name)
+        opened = self._core()
+        opened.go_by(cleaned)
+        opened.runner.feed(Rename(name=cleaned))
+
+    # Rooms -------------------------------------------------------------------------------------------
+
+    @property
+    def rooms(self) -> list[Room]:
+        """The rooms that this node is in, by name."""
+        core = self._core().core
+        joined = core.data.ledger.is_joined
+        return sorted((room for room in core.rooms.values() if joined(room.id)), key=lambda room: room.name)
+
+    async def join(self, name: str, latest_first: bool = False) -> Room:
+        """Be in the room of this name from now on, across restarts; the room's object if it is so already.
+
+        latest_first  fetch the newest messages first and what is older behind them
+        Raises BadRoomName.
+        """
+        opened = self._core()
+        checked = room_name_checked(name)
+        room = room_id(opened.mesh, checked)
+        opened.runner.feed(JoinRoom(room=room, name=checked, latest_first=latest_first))
+        return opened.core.open_room(room, checked)
+
+    async def leave(self, name: str) -> None:
+        """Be no member of the room any more; what is stored stays. Raises BadRoomName."""
+        opened = self._core()
+        room = room_id(opened.mesh, room_name_checked(name))
+        opened.runner.feed(LeaveRoom(room=room))
+
+    # Finding -------------------------------------------------------------------------------------------
+
+    def add_peer(self, address: str) -> None:
+        """Dial this address from now on until it is removed. Raises BadAddress."""
+        parsed = parse_address(address)
+        endpoint = Endpoint(parsed.host, parsed.port)
+        self._core().runner.feed(PeerSighted(endpoint=endpoint, peer=None, source="config"))
+
+    def remove_peer(self, address: str) -> None:
+        """Dial this address no more; a link that exists stays. Raises BadAddress."""
+        parsed = parse_address(address)
+        self._core().core.machines.peers.book.forget(Endpoint(parsed.host, parsed.port))
+
+    def nobody_found(self) -> str | None:
+        """One line that says what was tried and what to do, while nobody is in touch; else None."""
+        return self._core().nobody_found()
+
+    async def doctor(self, peer: str | None = None) -> Mapping[str, object]:
+        """What this node sees of itself and its network, JSON-able; with `peer` what both sides think of each other."""
+        return await examine(self._core(), peer)
+
+    async def linger(self, timeout: float) -> bool:
+        """Wait until another node holds all that was sent by this one since it started; False after timeout seconds."""
+        core = self._core().core
+        deadline_s = asyncio.get_running_loop().time() + timeout
+        for room, message in core.last_posted():
+            left_s = deadline_s - asyncio.get_running_loop().time()
+            if core.has_reached(room, message, "held", 1):
+                continue
+            waiter = core.receipt_waiters.wait(
+                room, lambda room=room, message=message: core.has_reached(room, message, "held", 1)  # type: ignore[misc]  # mypy can't infer a lambda's defaults
+            )
+            try:
+                await asyncio.wait_for(waiter, max(0.0, left_s))
+            except asyncio.TimeoutError:
+                return False
+        return True
+
+    # What the machines tell ------------------------------------------------------------------------------
+
+    def _appliers(self, opened: Opened) -> dict[type[effects.Effect], Any]:
+        core = opened.core
+        return {
+            effects.Deliver: core.deliver,
+            effects.PeerCameOnline: self._came_online,
+            effects.PeerWentOffline: lambda effect: self._happenings.tell(PeerOffline(core.peer(effect.peer))),
+            effects.IdentityShared: self._identity_shared,
+            effects.PeerReported: opened.reported,
+            effects.Notice: lambda effect: self._notice(effect.text),
+            data_effects.OwnStored: core.own_stored,
+            data_effects.OwnFailed: core.own_failed,
+            data_effects.ReceiptsChanged: core.receipts_changed,
+            data_effects.MemberChanged: self._member_changed,
+            data_effects.OwnLogDrawn: lambda effect: None,
+            data_effects.LogDenied: lambda effect: self._notice(
+                f"{core.name_of(effect.peer)} does not store more of this node's messages: {effect.reason}"
+            ),
+            data_effects.LogForked: lambda effect: self._notice(
+                f"{core.name_of(effect.key.author)} has two histories under one identity (a copied home?): both are kept"
+            ),
+        }
+
+    def _came_online(self, effect: effects.PeerCameOnline) -> None:
+        opened = self._core()
+        opened.remembered.remember(
+            effect.peer, opened.core.machines.peers.book.of(effect.peer), opened.runner.now().wall_ms
+        )
+        self._happenings.tell(PeerOnline(opened.core.peer(effect.peer)))
+
+    def _identity_shared(self, effect: effects.IdentityShared) -> None:
+        core = self._core().core
+        peer = core.peer(effect.peer)
+        self._happenings.tell(DuplicateIdentity(peer, effect.ours))
+        whose = "this node's identity" if effect.ours else f"the identity of {peer.name} ({peer_short(effect.peer)})"
+        self._notice(f"{whose} is used by two running nodes: a copied home is a copied identity; remove one of them")
+
+    def _member_changed(self, effect: data_effects.MemberChanged) -> None:
+        core = self._core().core
+        room = core.rooms.get(effect.room)
+        if room is None or not effect.live:
+            return
+        member = Member(effect.peer, core.name_of(effect.peer, effect.room), core.is_online(effect.peer))
+        self._happenings.tell(
+            MemberJoined(room.name, member) if effect.joined else MemberLeft(room.name, member)
+        )
+
+    def _notice(self, text: str) -> None:
+        if text not in self.notices[-20:]:
+            self.notices.append(text)
+            del self.notices[:-100]
+            self._happenings.tell(NoticeGiven(text))
+
+    def _fail(self, why: str) -> None:
+        """A part that the node can't do without is broken: stop rather than pretend."""
+        if self.failure is None:
+            self.failure = why
+            self._notice(f"the node has stopped: {why}")
+            if self._opened is not None:
+                self._opened.core.close()
+
+    def __repr__(self) -> str:
+        return f"<Node {self._opened.name!r} {peer_short(self._opened.core.me)}>" if self._opened else "<Node, not started>"

@@ -1,0 +1,84 @@
+"""How far this home has read each room: an end a log, durable, so that a restart repeats little and skips nothing.
+
+Kept as numbers a log and not as a place in the list, because what arrives late stands before what was
+read. The lowest arrival number that may hold something unread is kept beside it, as where to start.
+Writes are coalesced: at most one under way, at most one a WRITE_DELAY_S.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.protocol.effects import PutRow
+from zmqchat.protocol.facts import ReadUpTo
+from zmqchat.wire.packing import Malformed, pack, unpack
+
+WRITE_DELAY_S = 0.1
+_PREFIX = b"read:"
+
+
+@dataclass(slots=True)
+class _Position:
+    start: int = 1
+    ends: dict[LogKey, int] = field(default_factory=dict)
+    fresh: dict[LogKey, int] = field(default_factory=dict)
+
+
+class ReadPositions:
+    """The read positions of all rooms."""
+
+    def __init__(self, write: Callable[[tuple[PutRow, ...]], None], tell: Callable[[ReadUpTo], None]) -> None:
+        self._write = write
+        self._tell = tell
+        self._positions: dict[RoomId, _Position] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def restore(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """Take what the store's meta table has."""
+        for key, value in rows:
+            if not key.startswith(_PREFIX):
+                continue
+            try:
+                start, ends = unpack(value)
+                self._positions[RoomId(key[len(_PREFIX) :])] = _Position(
+                    start, {LogKey(PeerId(author), log, branch): end for author, log, branch, end in ends}
+                )
+            except (Malformed, TypeError, ValueError):
+                continue  # a damaged row costs reading again, nothing else
+
+    def start(self, room: RoomId) -> int:
+        """The arrival number from which something may be unread."""
+        position = self._positions.get(room)
+        return 1 if position is None else position.start
+
+    def ends(self, room: RoomId) -> dict[LogKey, int]:
+        """How far each log of the room is read."""
+        position = self._positions.get(room)
+        return {} if position is None else dict(position.ends)
+
+    def move(self, room: RoomId, key: LogKey, end: int, arrival_end: int | None = None) -> None:
+        """This log is read below `end`; a cursor that reads in order says besides up to which arrival."""
+        position = self._positions.setdefault(room, _Position())
+        if end > position.ends.get(key, 0):
+            position.ends[key] = end
+            position.fresh[key] = end
+        if arrival_end is not None and arrival_end > position.start:
+            position.start = arrival_end
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WRITE_DELAY_S, self.flush)
+
+    def flush(self) -> None:
+        """Write and tell what has moved."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for room, position in self._positions.items():
+            if not position.fresh:
+                continue
+            ends, position.fresh = position.fresh, {}
+            value = pack([position.start, [[*key, end] for key, end in position.ends.items()]])
+            self._write((PutRow("meta", _PREFIX + room, value),))
+            self._tell(ReadUpTo(room=room, ends=ends))

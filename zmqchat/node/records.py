@@ -1,0 +1,123 @@
+"""What faces show, as plain JSON values: messages, gaps, peers, rooms and events of a node."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from zmqchat.model.ids import peer_text
+from zmqchat.node.message import Gap, Message
+from zmqchat.node.room import Room
+from zmqchat.node.values import (
+    DuplicateIdentity,
+    Member,
+    MemberJoined,
+    MemberLeft,
+    NodeEvent,
+    NoticeGiven,
+    Peer,
+    PeerOffline,
+)
+
+Record = dict[str, Any]
+
+
+def message_record(message: Message) -> Record:
+    """A message as `--json` prints it; an app's payload comes behind what all have."""
+    record: Record = {
+        "id": str(message.id),
+        "room": message.room.name,
+        "author": peer_text(message.author.id),
+        "name": message.author.name,
+        "sent_at": rfc3339(message.sent_at),
+        "kind": message.kind,
+        "text": message.text,
+    }
+    if message.kind == "app":
+        record["content_type"] = message.content_type
+        record["value"] = jsonable(message.value)
+    return record
+
+
+def gap_record(gap: Gap) -> Record:
+    """A missing part: whose, which numbers, who may have it."""
+    return {
+        "room": gap.room.name,
+        "author": peer_text(gap.author.id),
+        "name": gap.author.name,
+        "first": gap.first,
+        "end": gap.end,
+        "holders": [holder.name for holder in gap.holders],
+    }
+
+
+def peer_record(peer: Peer) -> Record:
+    """A peer as it is known now."""
+    return {
+        "id": peer_text(peer.id),
+        "name": peer.name,
+        "online": peer.online,
+        "address": peer.address,
+        "found_by": peer.found_by,
+        "rtt_s": peer.rtt_s,
+        "clock_difference_s": peer.clock_difference_s,
+        "last_error": peer.last_error,
+    }
+
+
+def member_record(member: Member) -> Record:
+    """Who is in a room."""
+    return {"id": peer_text(member.id), "name": member.name, "online": member.online}
+
+
+def room_record(room: Room) -> Record:
+    """A room that this node is in."""
+    members = room.members
+    return {
+        "room": room.name,
+        "members": len(members),
+        "online": sum(member.online for member in members),
+        "unread": room.unread,
+    }
+
+
+def event_record(event: NodeEvent) -> Record:
+    """Something that happened: its name, and what it is about."""
+    record: Record = {"event": type(event).__name__}
+    if isinstance(event, NoticeGiven):
+        record["text"] = event.text
+        return record
+    person = event.member if isinstance(event, MemberJoined | MemberLeft) else event.peer
+    record |= {"id": peer_text(person.id), "name": person.name}
+    if isinstance(event, MemberJoined | MemberLeft):
+        record["room"] = event.room
+    elif isinstance(event, DuplicateIdentity):
+        record["ours"] = event.ours
+    elif not isinstance(event, PeerOffline):
+        record["address"] = event.peer.address
+    return record
+
+
+def rfc3339(moment: datetime) -> str:
+    """The moment with its offset, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+def jsonable(value: object) -> object:
+    """A value from MessagePack or a report for JSON: bytes in base64, moments as text, keys as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        # JSON knows neither infinity nor NaN.
+        return value if value - value == 0 else str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    return str(value)

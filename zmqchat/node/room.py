@@ -1,0 +1,233 @@
+"""A room as programs use it: send, read on, look back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from zmqchat.model.errors import BadCursor, CursorLost, DeliveryTimeout, MessageTooLarge, UsageError
+from zmqchat.model.events import Kind
+from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
+from zmqchat.model.limits import CONTENT_TYPE_BYTES_MAX, EVENT_BYTES_MAX
+from zmqchat.node.bulk import send_all
+from zmqchat.node.cursor import Messages
+from zmqchat.node.history import load_history
+from zmqchat.node.message import Message
+from zmqchat.node.sending import UNTIL, Posting, Sent
+from zmqchat.node.tail import Row, Tail
+from zmqchat.node.values import Member, Peer, Receipts
+from zmqchat.wire.events import check_app_value
+
+if TYPE_CHECKING:
+    from zmqchat.node.core import Core
+
+
+class Room:
+    """One room of a node; `node.join(name)` gives it. Its methods run on the node's event loop."""
+
+    def __init__(self, core: Core, room: RoomId, name: str, tail: Tail) -> None:
+        self._core = core
+        self.id = room
+        self.name = name
+        self.tail = tail
+
+    # Sending -------------------------------------------------------------------------------------
+
+    def post(self, text: str) -> Posting:
+        """Accept a text and return at once; awaiting the result gives its Sent once it is durable here.
+
+        Raises BadText, MessageTooLarge, or NotStored where too much waits for the disk already.
+        """
+        return Posting(self, self._core.post(self.id, Kind.TEXT, [text])[0])
+
+    def post_many(self, texts: Sequence[str]) -> list[MessageId]:
+        """Accept many texts at once; their ids, in order. Raises as `post` does, and then accepts none."""
+        return self._core.post(self.id, Kind.TEXT, texts)
+
+    async def send(
+        self, text: str, until: str = "stored", timeout: float | None = None, *, copies: int = 1
+    ) -> Sent:
+        """Send a text and wait until it is `stored` here, `held` by `copies` others, `delivered` or `read`.
+
+        timeout in seconds, None for as long as it takes; counted from when it is durable here.
+        Raises BadText, MessageTooLarge, StoreFull, NotStored, or DeliveryTimeout (it stays sent).
+        """
+        _check_until(until, copies)
+        await self.wait_for_room()
+        return await self.wait(self.post(text).id, until, timeout, copies=copies)
+
+    def send_all(
+        self,
+        source: Iterable[str] | AsyncIterable[str],
+        until: str = "stored",
+        timeout: float | None = None,
+        *,
+        copies: int = 1,
+    ) -> AsyncIterator[Sent]:
+        """Send every text of an iterable through a bounded window; yields each Sent in order.
+
+        A plain iterable runs on the event loop: give an asynchronous one where the next text may take long.
+        """
+        _check_until(until, copies)
+        return send_all(self, source, until, timeout, copies)
+
+    async def send_app(
+        self,
+        content_type: str,
+        value: object,
+        until: str = "stored",
+        timeout: float | None = None,
+        *,
+        copies: int = 1,
+    ) -> Sent:
+        """Send an application's own payload: any MessagePack value under a content type.
+
+        Raises UsageError for what can't be packed, MessageTooLarge over 65 KiB.
+        """
+        _check_until(until, copies)
+        if not content_type or len(content_type.encode(errors="replace")) > CONTENT_TYPE_BYTES_MAX:
+            raise UsageError(f"a content type has 1 to {CONTENT_TYPE_BYTES_MAX} bytes")
+        try:
+            body = check_app_value(content_type, value)
+        except OverflowError as error:
+            raise MessageTooLarge(EVENT_BYTES_MAX + 1, EVENT_BYTES_MAX) from error
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        await self.wait_for_room()
+        message = self._core.post(self.id, Kind.APP, [body])[0]
+        return await self.wait(message, until, timeout, copies=copies)
+
+    async def stored(self, message: MessageId) -> Sent:
+        """Wait until this own message is durable here. Raises NotStored or StoreFull where it was given up."""
+        marks = self._core.marks
+        if not marks.is_stored(self.id, message):
+            await marks.wait(self.id, message)
+        return Sent(self, message)
+
+    async def wait(
+        self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
+    ) -> Sent:
+        """Wait until one of this node's own messages has got there; as `send`, for a message posted before."""
+        _check_until(until, copies)
+        sent = await self.stored(message)
+        if until == "stored" or self.has_reached(message, until, copies):
+            return sent
+        changed = self._core.receipt_waiters.wait(self.id, lambda: self.has_reached(message, until, copies))
+        try:
+            await asyncio.wait_for(changed, timeout)
+        except asyncio.TimeoutError:  # the builtin TimeoutError only from Python 3.11 on
+            receipts = self.receipts_of(message)
+            has = receipts.read if until == "read" else receipts.delivered
+            ids = {peer.id for peer in has}
+            pending = [peer.id for peer in (*receipts.delivered, *receipts.pending) if peer.id not in ids]
+            raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending) from None
+        return sent
+
+    def has_reached(self, message: MessageId, until: str, copies: int = 1) -> bool:
+        """Whether an own message is where `until` wants it now."""
+        if until == "stored":
+            return self._core.marks.is_stored(self.id, message)
+        return self._core.has_reached(self.id, message, until, copies)
+
+    def receipts_of(self, message: MessageId) -> Receipts:
+        """Who has one of this node's own messages."""
+        return self._core.receipts_of(self.id, message)
+
+    async def wait_for_room(self) -> None:
+        """Wait while too much of this room waits for the disk."""
+        await self._core.wait_for_room(self.id)
+
+    # Reading -------------------------------------------------------------------------------------
+
+    def messages(self, after: str | None = "read") -> Messages:
+        """A cursor over what arrives: `async for message in room.messages(...)`.
+
+        after   None: only what arrives from now on; "read": from this home's read position, which it
+                moves; "start": everything; or the `.cursor` of a message or gap
+        Raises BadCursor, or CursorLost for a cursor of another store.
+        """
+        self._core.check_open()
+        if after is None:
+            return Messages(self, self.tail.next_number, moves_read_position=False, skip_read=False)
+        if after == "start":
+            return Messages(self, 1, moves_read_position=False, skip_read=False)
+        if after == "read":
+            start = self._core.read_positions.start(self.id)
+            return Messages(self, start, moves_read_position=True, skip_read=True)
+        return Messages(self, self._parse_cursor(after), moves_read_position=False, skip_read=False)
+
+    async def history(self, last: int = 50, *, before: Message | None = None) -> list[Message]:
+        """The last messages in timeline order, oldest first; the same order on every node.
+
+        before  a message of an earlier page: the page that ends before it
+        """
+        if last <= 0:
+            return []
+        return await load_history(self, self._core.store, last, before)
+
+    def mark_read(self, key: LogKey, end: int, arrival_end: int | None = None) -> None:
+        """This home has read a log below `end` (a cursor: and all arrivals below that); others are told soon."""
+        self._core.read_positions.move(self.id, key, end, arrival_end)
+
+    def read_ends(self) -> dict[LogKey, int]:
+        """How far each log is read here."""
+        return self._core.read_positions.ends(self.id)
+
+    @property
+    def members(self) -> list[Member]:
+        """Who is in the room, this node included."""
+        return self._core.members(self.id)
+
+    @property
+    def unread(self) -> int:
+        """About how many arrivals are behind the read position."""
+        return max(0, self.tail.next_number - self._core.read_positions.start(self.id))
+
+    # For cursors and messages --------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the node is stopped."""
+        return self._core.closed
+
+    async def load_rows(self, number: int, rows_max: int, bytes_max: int) -> list[Row]:
+        """Rows of the store from this arrival number on."""
+        store, room = self._core.store, self.id
+        rows = await asyncio.wrap_future(store.read(lambda: store.load_arrivals(room, number, rows_max, bytes_max)))
+        return [Row(row.arrival, row.raw) for row in rows]
+
+    def node_digest(self, raw: bytes) -> bytes:
+        """The digest of a packed event."""
+        return self._core.crypto.event_digest(raw)
+
+    def author_at(self, author: PeerId, hlc: int | None) -> Peer:
+        """An author under the name of that time; None for the present name."""
+        return self._core.author_at(self.id, author, hlc)
+
+    def holders(self, author: PeerId, end: int) -> list[Peer]:
+        """Peers in touch that are in this room: they may hold what is missing."""
+        return self._core.peers_in(self.id)
+
+    def cursor_text(self, number: int) -> str:
+        """The cursor that resumes at this arrival number."""
+        return f"{self._core.store.info.store_id.hex()}-{number}"
+
+    def _parse_cursor(self, text: str) -> int:
+        store, dash, number = text.partition("-")
+        if not dash or not number.isascii() or not number.isdigit() or len(number) > 19 or len(store) != 32:
+            raise BadCursor(text)
+        if store != self._core.store.info.store_id.hex() or int(number) > self.tail.next_number:
+            raise CursorLost("this cursor belongs to another store: start from 'read' or 'start'")
+        return max(1, int(number))
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}>"
+
+
+def _check_until(until: str, copies: int) -> None:
+    if until not in UNTIL:
+        raise UsageError(f"until must be one of {', '.join(UNTIL)}, not {until!r}")
+    if copies < 1:
+        raise UsageError("copies counts other nodes: at least 1")
+

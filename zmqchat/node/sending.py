@@ -1,0 +1,178 @@
+"""Waiting for one's own messages: until they are durable here, and until others have them.
+
+Numbers of a log become durable in order, so the waiters of a log are a queue: an outcome resolves from its
+head. What waits for others is looked at again whenever their acknowledgements change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Final
+
+from zmqchat.model.errors import NotStored, StoreFull
+from zmqchat.model.ids import MessageId, RoomId
+from zmqchat.node.values import Peer
+from zmqchat.protocol.data_effects import OwnFailed, OwnStored
+
+if TYPE_CHECKING:
+    from zmqchat.node.room import Room
+
+UNTIL: Final = ("stored", "held", "delivered", "read")
+
+
+class Sent:
+    """A message that is stored here; who has it, is looked up when asked.
+
+    id         its id, the same on every node
+    delivered  the peers that have it on their disk, as far as they have told
+    pending    members that were live when it was stored and have not told that they have it
+    read       the members that told that they have read it
+    """
+
+    __slots__ = ("_room", "id")
+
+    def __init__(self, room: Room, message: MessageId) -> None:
+        self._room = room
+        self.id = message
+
+    @property
+    def delivered(self) -> tuple[Peer, ...]:
+        """The peers that have it on their disk."""
+        return self._room.receipts_of(self.id).delivered
+
+    @property
+    def held(self) -> tuple[Peer, ...]:
+        """The same: the peers that hold it, so that this node may be switched off."""
+        return self.delivered
+
+    @property
+    def pending(self) -> tuple[Peer, ...]:
+        """Members that were live when it was stored and have not got it yet."""
+        return self._room.receipts_of(self.id).pending
+
+    @property
+    def read(self) -> tuple[Peer, ...]:
+        """Members that have read it."""
+        return self._room.receipts_of(self.id).read
+
+    def __repr__(self) -> str:
+        return f"<Sent {self.id.number} in {self._room.name!r}>"
+
+
+class Posting(Awaitable[Sent]):
+    """A message on its way to the disk: `id` is known at once, awaiting gives its `Sent` once it is durable.
+
+    Awaiting may be cancelled and repeated: it is the same message.
+    """
+
+    __slots__ = ("_room", "id")
+
+    def __init__(self, room: Room, message: MessageId) -> None:
+        self._room = room
+        self.id = message
+
+    def __await__(self) -> Generator[object, None, Sent]:
+        return self._room.stored(self.id).__await__()
+
+
+class StoredMarks:
+    """How far each of our logs is durable, and who waits for that."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[RoomId, int], int] = {}
+        self._waiting: dict[tuple[RoomId, int], deque[tuple[int, asyncio.Future[None]]]] = {}
+
+    def is_stored(self, room: RoomId, message: MessageId) -> bool:
+        """Whether this own message is durable here."""
+        return message.number < self._ends.get((room, message.log), 0)
+
+    def wait(self, room: RoomId, message: MessageId) -> asyncio.Future[None]:
+        """A future that is done when the message is durable, or raises NotStored."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault((room, message.log), deque())
+        index = len(waiting)
+        while index and waiting[index - 1][0] > message.number:
+            index -= 1
+        waiting.insert(index, (message.number, future))
+        return future
+
+    def stored(self, effect: OwnStored) -> None:
+        """Everything of this log below `end` is durable."""
+        place = (effect.room, effect.log)
+        self._ends[place] = max(effect.end, self._ends.get(place, 0))
+        waiting = self._waiting.get(place)
+        if waiting is None:
+            return
+        while waiting and waiting[0][0] < effect.end:
+            future = waiting.popleft()[1]
+            if not future.done():
+                future.set_result(None)
+        if not waiting:
+            del self._waiting[place]
+
+    def failed(self, effect: OwnFailed, home: str) -> None:
+        """These numbers were given up; the same numbers may name other messages later."""
+        place = (effect.room, effect.log)
+        error = StoreFull(home) if effect.full else NotStored(effect.detail)
+        waiting = self._waiting.get(place, deque())
+        keep: deque[tuple[int, asyncio.Future[None]]] = deque()
+        for number, future in waiting:
+            if not effect.first <= number < effect.end:
+                keep.append((number, future))
+            elif not future.done():
+                future.set_exception(error)
+                future.exception()  # nobody may ever await a posting: that is no unhandled error
+        self._waiting[place] = keep
+
+    def fail_all(self, error: Exception) -> None:
+        """The node stops: nobody waits any longer."""
+        for waiting in self._waiting.values():
+            for _number, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()
+        self._waiting.clear()
+
+
+class ReceiptWaiters:
+    """Who waits until others have a message; each waiter is asked again on every change of its room."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[RoomId, list[tuple[Callable[[], bool], asyncio.Future[None]]]] = {}
+
+    def wait(self, room: RoomId, is_true: Callable[[], bool]) -> asyncio.Future[None]:
+        """A future that is done when the condition holds."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(room, []).append((is_true, future))
+        return future
+
+    def changed(self, room: RoomId) -> None:
+        """Look again at what waits in this room."""
+        waiting = self._waiting.pop(room, None)
+        if not waiting:
+            return
+        still = []
+        for is_true, future in waiting:
+            if future.done():
+                continue
+            if is_true():
+                future.set_result(None)
+            else:
+                still.append((is_true, future))
+        if still:
+            self._waiting[room] = still
+
+    def rooms(self) -> list[RoomId]:
+        """Rooms in which somebody waits."""
+        return list(self._waiting)
+
+    def fail_all(self, error: Exception) -> None:
+        """The node stops."""
+        for waiting in self._waiting.values():
+            for _condition, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()
+        self._waiting.clear()

@@ -1,0 +1,417 @@
+"""zmqchat for programs without asyncio: the same names, blocking, usable from several threads.
+
+Each `Node` runs an event loop on a thread of its own. `Client` and `Server` are the smallest form: a node that
+is told of an address, and one that listens at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import zmqchat.node.node as asynchronous
+from zmqchat.model.config import Config
+from zmqchat.model.errors import DeliveryTimeout, HomeInUse, NodeClosed, WrongProcess, ZmqChatError
+from zmqchat.model.ids import MessageId, PeerId
+from zmqchat.node.cursor import Messages as AsyncMessages
+from zmqchat.node.home import resolve_home
+from zmqchat.node.message import Gap, Message
+from zmqchat.node.room import Room as AsyncRoom
+from zmqchat.node.sending import Sent
+from zmqchat.node.values import Member, NodeEvent, Peer
+
+Result = TypeVar("Result")
+
+STOP_TIMEOUT_S = 5.0
+HELD_TIMEOUT_S = 10.0
+SENTS_AHEAD_MAX = 1_024
+"""Results of `send_all` that wait for a slow caller."""
+
+
+class Node:
+    """A blocking `zmqchat.Node`: the same arguments, the same names."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        home: str | os.PathLike[str] | None = None,
+        mesh: str = "zmqchat",
+        listen: str | None = None,
+        peers: Sequence[str] = (),
+        discovery: bool = True,
+        interfaces: Sequence[str] = (),
+        config: Config | None = None,
+    ) -> None:
+        self._node = asynchronous.Node(
+            name,
+            home=home,
+            mesh=mesh,
+            listen=listen,
+            peers=peers,
+            discovery=discovery,
+            interfaces=interfaces,
+            config=config,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Node:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the node; raises HomeError or NetworkError."""
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._loop = asyncio.SelectorEventLoop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="zmqchat-node", daemon=True)
+            self._thread.start()
+        try:
+            self._run(self._node.start())
+        except BaseException:
+            self._end_loop()
+            raise
+        _at_exit(self.stop)
+
+    def stop(self) -> None:
+        """Stop it, as `zmqchat.Node.stop`; safe to call twice."""
+        if self._thread is None or os.getpid() != self._pid:
+            return
+        with contextlib.suppress(concurrent.futures.TimeoutError, NodeClosed):
+            self._submit(self._node.stop()).result(STOP_TIMEOUT_S)
+        self._end_loop()
+
+    def _end_loop(self) -> None:
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP_TIMEOUT_S)
+        if not thread.is_alive():
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        if os.getpid() != self._pid:
+            coroutine.close()
+            raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
+        if self._loop is None:
+            coroutine.close()
+            raise NodeClosed("the node is not started: use `with Node(...)` or call start()")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        future = self._submit(coroutine)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def _call(self, function: Callable[[], Result]) -> Result:
+        """Run a plain function on the node's loop."""
+
+        async def call() -> Result:
+            return function()
+
+        return self._run(call())
+
+    @property
+    def id(self) -> PeerId:
+        """This node's peer id."""
+        return self._call(lambda: self._node.id)
+
+    @property
+    def name(self) -> str:
+        """This node's nickname."""
+        return self._call(lambda: self._node.name)
+
+    @property
+    def home(self) -> Path:
+        """The folder of identity, store and settings."""
+        return self._call(lambda: self._node.home)
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT of the door."""
+        return self._call(lambda: self._node.address)
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The other nodes in touch now."""
+        return self._call(lambda: self._node.peers)
+
+    @property
+    def rooms(self) -> list[Room]:
+        """The rooms that this node is in."""
+        return [Room(self, room) for room in self._call(lambda: self._node.rooms)]
+
+    def join(self, name: str, latest_first: bool = False) -> Room:
+        """Be in the room of this name from now on."""
+        return Room(self, self._run(self._node.join(name, latest_first)))
+
+    def leave(self, name: str) -> None:
+        """Be no member of the room any more."""
+        self._run(self._node.leave(name))
+
+    def rename(self, name: str) -> None:
+        """Go by another nickname from now on."""
+        self._run(self._node.rename(name))
+
+    def add_peer(self, address: str) -> None:
+        """Dial this address from now on."""
+        self._call(lambda: self._node.add_peer(address))
+
+    def doctor(self, peer: str | None = None) -> Mapping[str, object]:
+        """What this node sees of itself and its network."""
+        return self._run(self._node.doctor(peer))
+
+    def events(self) -> Iterator[NodeEvent]:
+        """What happens from now on; ends when the node stops."""
+        listening = self._call(self._node.events)
+        while True:
+            try:
+                yield self._run(_next(listening))
+            except (StopAsyncIteration, NodeClosed):
+                return
+
+
+class Room:
+    """A blocking `zmqchat.Room`."""
+
+    def __init__(self, node: Node, room: AsyncRoom) -> None:
+        self._node = node
+        self._room = room
+        self.name = room.name
+        self.id = room.id
+
+    def post(self, text: str) -> Posting:
+        """Accept a text and return at once; `.result()` of what comes waits until it is durable."""
+        posting = self._node._call(lambda: self._room.post(text))
+        return Posting(self, posting.id)
+
+    def send(self, text: str, until: str = "stored", timeout: float | None = None, *, copies: int = 1) -> Sent:
+        """Send a text and wait until it is where `until` wants it."""
+        return self._node._run(self._room.send(text, until, timeout, copies=copies))
+
+    def send_app(
+        self, content_type: str, value: object, until: str = "stored", timeout: float | None = None, *, copies: int = 1
+    ) -> Sent:
+        """Send an application's own payload."""
+        return self._node._run(self._room.send_app(content_type, value, until, timeout, copies=copies))
+
+    def send_all(
+        self, source: Iterable[str], until: str = "stored", timeout: float | None = None, *, copies: int = 1
+    ) -> Iterator[Sent]:
+        """Send every text of an iterable through a bounded window; it runs on a thread of its own."""
+        sents: queue.Queue[Sent | BaseException | None] = queue.Queue(SENTS_AHEAD_MAX)
+
+        async def forward() -> None:
+            loop = asyncio.get_running_loop()
+            try:
+                async for sent in self._room.send_all(_from_thread(source), until, timeout, copies=copies):
+                    if sents.full():
+                        await loop.run_in_executor(None, sents.put, sent)
+                    else:
+                        sents.put_nowait(sent)
+            except BaseException as error:
+                await loop.run_in_executor(None, sents.put, error)
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+            else:
+                await loop.run_in_executor(None, sents.put, None)
+
+        future = self._node._submit(forward())
+        try:
+            while (item := sents.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            future.cancel()
+            while not sents.empty():
+                sents.get_nowait()
+
+    def wait(
+        self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
+    ) -> Sent:
+        """Wait for a message that was posted before."""
+        return self._node._run(self._room.wait(message, until, timeout, copies=copies))
+
+    def messages(self, after: str | None = "read") -> Messages:
+        """A cursor over what arrives."""
+        return Messages(self._node, self._node._call(lambda: self._room.messages(after)))
+
+    def history(self, last: int = 50) -> list[Message]:
+        """The last messages in timeline order, oldest first."""
+        return self._node._run(self._room.history(last))
+
+    @property
+    def members(self) -> list[Member]:
+        """Who is in the room."""
+        return self._node._call(lambda: self._room.members)
+
+
+class Posting:
+    """A message on its way to the disk; `id` is known at once."""
+
+    def __init__(self, room: Room, message: MessageId) -> None:
+        self._room = room
+        self.id = message
+
+    def result(self, timeout: float | None = None) -> Sent:
+        """Wait until it is durable here."""
+        return self._room._node._submit(self._room._room.stored(self.id)).result(timeout)
+
+
+class Messages(Iterator["Message | Gap"]):
+    """A blocking cursor; `blocks()` gives sequences."""
+
+    def __init__(self, node: Node, cursor: AsyncMessages) -> None:
+        self._node = node
+        self._cursor = cursor
+
+    def __iter__(self) -> Messages:
+        return self
+
+    def __next__(self) -> Message | Gap:
+        try:
+            item: Message | Gap = self._node._run(_next(self._cursor))
+        except (NodeClosed, StopAsyncIteration):
+            raise StopIteration from None
+        return item
+
+    def blocks(self) -> Iterator[Sequence[Message]]:
+        """Non-empty sequences of messages as they arrived."""
+        blocks = self._cursor.blocks()
+        while True:
+            try:
+                yield self._node._run(_next(blocks))
+            except (NodeClosed, StopAsyncIteration):
+                return
+
+
+class Server:
+    """A node that listens at a known address and prints what is said in the lobby."""
+
+    def __init__(self, discovery: bool = False) -> None:
+        self._discovery = discovery
+        self._node: Node | None = None
+
+    def start_listening(self, address: str) -> None:
+        """Listen at HOST:PORT. Raises NetworkError or HomeError."""
+        self._node = _start("server", listen=address, discovery=self._discovery)
+
+    def messages(self) -> Iterator[Message]:
+        """The texts of the lobby from the first that was not given yet, until the node stops."""
+        for message in _started(self._node).join(asynchronous.LOBBY).messages(after="read"):
+            if isinstance(message, Message) and message.text is not None:
+                yield message
+
+    def listen_for_messages(self) -> None:
+        """Print each text as `name: text`, until Ctrl-C."""
+        from zmqchat.model.text import clean
+
+        with contextlib.suppress(KeyboardInterrupt):
+            for message in self.messages():
+                print(f"{message.author.name}: {clean(message.text or '')}", flush=True)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop listening; a script that ends does it by itself."""
+        if self._node is not None:
+            self._node.stop()
+
+
+class Client:
+    """A node that is told of an address and sends to the lobby."""
+
+    def __init__(self, discovery: bool = False) -> None:
+        self._discovery = discovery
+        self._node: Node | None = None
+        self._address = ""
+
+    def connect(self, address: str) -> None:
+        """Reach the node at HOST:PORT, now or as soon as it is there. Raises BadAddress."""
+        self._address = address
+        self._node = _start("client", peers=[address], discovery=self._discovery)
+
+    def send_message(self, text: str) -> None:
+        """Send a text and wait until another node has it on its disk; raises DeliveryTimeout after 10 s."""
+        lobby = _started(self._node).join(asynchronous.LOBBY)
+        try:
+            lobby.send(text, until="held", timeout=HELD_TIMEOUT_S)
+        except DeliveryTimeout as error:
+            raise ZmqChatError(
+                f"nobody at {self._address} has taken the message within {HELD_TIMEOUT_S:g} s: is a server listening "
+                "there? It is kept, and goes out when this client connects again"
+            ) from error
+
+    def stop(self) -> None:
+        """Disconnect; a script that ends does it by itself."""
+        if self._node is not None:
+            self._node.stop()
+
+
+def _start(name: str, *, discovery: bool, listen: str | None = None, peers: Sequence[str] = ()) -> Node:
+    """A node on the home of this name, or on a temporary one where another process has it."""
+    node = Node(name, home=resolve_home(None, name), listen=listen, peers=peers, discovery=discovery)
+    try:
+        node.start()
+    except HomeInUse:
+        folder = tempfile.TemporaryDirectory(prefix="zmqchat-")
+        node = Node(name, home=folder.name, listen=listen, peers=peers, discovery=discovery)
+        _at_exit(folder.cleanup)
+        node.start()
+    return node
+
+
+def _started(node: Node | None) -> Node:
+    if node is None:
+        raise NodeClosed("call start_listening or connect first")
+    return node
+
+
+def _at_exit(function: Callable[[], object]) -> None:
+    """Run this when the interpreter ends, before its thread pools do; the last registered runs first."""
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(function)
+
+
+async def _next(iterator: Any) -> Any:
+    return await iterator.__anext__()
+
+
+async def _from_thread(source: Iterable[str]) -> Any:
+    """The items of a plain iterable, taken on a thread in small chunks: it may block."""
+    loop = asyncio.get_running_loop()
+    iterator = iter(source)
+
+    def chunk() -> list[str]:
+        return [item for _, item in zip(range(1), iterator, strict=False)]
+
+    while items := await loop.run_in_executor(None, chunk):
+        for item in items:
+            yield item
