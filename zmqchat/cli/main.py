@@ -1,0 +1,152 @@
+"""The entry of the command line: its table of commands, and how every one of them ends.
+
+Commands are looked up by name and imported when they run or are asked for help: the list of commands must not
+cost the import of all that they need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+
+import zmqchat
+from zmqchat.cli import output
+from zmqchat.cli.options import NodeOptions
+from zmqchat.model.errors import ZmqChatError
+
+
+class Stopped(KeyboardInterrupt):
+    """The system asks us to end, as it does with SIGTERM and SIGHUP."""
+
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "chat": ("zmqchat.cli.chat:chat", "Chat in a room; this is what zmqchat does without a command."),
+    "node": ("zmqchat.cli.node:node", "Run a node without a face: relay and memory for others."),
+    "send": ("zmqchat.cli.send:send", "Send a text, or each line of standard input."),
+    "tail": ("zmqchat.cli.reading:tail", "Print the last messages of a room, then what arrives."),
+    "history": ("zmqchat.cli.reading:history", "Print the last messages of a room, in order."),
+    "join": ("zmqchat.cli.rooms:join", "Be in a room from now on."),
+    "leave": ("zmqchat.cli.rooms:leave", "Be in a room no more."),
+    "rooms": ("zmqchat.cli.rooms:rooms", "List the rooms that this node is in."),
+    "peers": ("zmqchat.cli.people:peers", "List the other nodes in touch."),
+    "whoami": ("zmqchat.cli.people:whoami", "Print this node's id, name, home and address."),
+    "doctor": ("zmqchat.cli.doctor:doctor", "Say what this node sees of its network, and what to do."),
+    "demo": ("zmqchat.cli.demo:run", "Watch five nodes meet, crash, part and agree (40 s)."),
+    "bench": ("zmqchat.cli.bench:run", "Measure speed on this machine."),
+}
+"""Command: where it is, and its line in the list."""
+
+
+class CommandTable(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_place, line) in COMMANDS.items()])
+
+
+@click.command(
+    cls=CommandTable,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--home", metavar="DIR", help="Folder of this node: identity, store, settings (or ZMQCHAT_HOME).")
+@click.option("--name", metavar="NICK", help="Nickname; else the stored one, else your login's.")
+@click.option("--mesh", metavar="NAME", help="Only nodes of the same mesh name meet.  [default: zmqchat]")
+@click.option("--listen", metavar="HOST[:PORT]", help="Address to be reached at.  [default: all, port 42100 if free]")
+@click.option("--interface", "interfaces", metavar="IF", multiple=True, help="Use only this network interface; repeatable.")
+@click.option("--peer", "peers", metavar="HOST:PORT", multiple=True, help="Address of another node; repeatable.")
+@click.option("--no-discovery", is_flag=True, help="Find and tell nobody by multicast; still accept who calls.")
+@click.version_option(zmqchat.__version__, prog_name="zmqchat", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(
+    context: click.Context,
+    home: str | None,
+    name: str | None,
+    mesh: str | None,
+    listen: str | None,
+    interfaces: tuple[str, ...],
+    peers: tuple[str, ...],
+    no_discovery: bool,
+) -> None:
+    """Group chat and messaging for a local network with no server.
+
+    Without a command: chat in the lobby. Where a node runs on the home, commands use it.
+    """
+    options = NodeOptions(
+        home=home,
+        name=name,
+        mesh=mesh,
+        listen=listen,
+        interfaces=interfaces,
+        peers=peers,
+        discovery=False if no_discovery else None,
+    )
+    options.check()
+    context.obj = options
+    if context.invoked_subcommand is None:
+        command = cli.get_command(context, "chat")
+        assert command is not None
+        context.invoke(command)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command line; returns its exit code, with errors told in one line."""
+    try:
+        result = cli.main(args=arguments, prog_name="zmqchat", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        output.abandon_output()
+        return output.DONE
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "zmqchat"
+        output.note(f"{error.format_message()} Try `{where} --help`.")
+        return output.WRONG_USAGE
+    except click.ClickException as error:
+        output.note(error.format_message())
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return output.INTERRUPTED
+    except (ZmqChatError, OSError) as error:
+        output.note(output.one_line(error))
+        return output.exit_code_of(error)
+    return result if isinstance(result, int) else output.DONE
+
+
+def main() -> NoReturn:
+    """The `zmqchat` command."""
+    output.prepare_streams()
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            with contextlib.suppress(ValueError):  # not in the main thread: whoever embeds us handles signals
+                signal.signal(getattr(signal, name), _stop)
+    code = run()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        output.abandon_output()
+    sys.exit(code)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise Stopped
