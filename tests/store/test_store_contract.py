@@ -1,0 +1,374 @@
+"""One contract over the store on disk and its twin, and both against a model too simple to be wrong."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests.support.stores import AUTHOR, LOG, ROOM, Outcomes, batch, branch_of, open_here, put, writes_of
+from zmqchat.model.errors import NodeClosed
+from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
+from zmqchat.model.limits import KIB
+from zmqchat.protocol.effects import PutArrival, PutBatch, PutFrontier, PutRow, Write
+from zmqchat.store.memory import MemoryStore
+from zmqchat.store.store import MessageStore, StoreOutcome, TimelineKey
+
+ALL = 1 << 30
+
+
+class Bench:
+    """A store and who listens to it."""
+
+    def __init__(self, make: Callable[[Outcomes], MessageStore]) -> None:
+        self.outcomes = Outcomes()
+        self.store = make(self.outcomes)
+        self._tokens = count()
+
+    def put(self, *writes: Write) -> StoreOutcome:
+        """Submit and wait."""
+        return put(self.store, self.outcomes, next(self._tokens), writes)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Each of the two, empty."""
+    if request.param == "disk":
+        made = Bench(lambda outcomes: open_here(tmp_path / "store", outcomes))
+    else:
+        made = Bench(lambda outcomes: MemoryStore(outcomes))
+    yield made
+    made.store.close()
+
+
+def _first_and_end(raws: tuple[bytes, ...], batches: list[PutBatch]) -> list[tuple[int, int]]:
+    known = {write.raw: (write.first, write.end) for write in batches}
+    return [known[raw] for raw in raws]
+
+
+def test_a_range_is_whole_batches_in_rising_order(bench: Bench) -> None:
+    """Any part of [first, end) brings the batches that hold it, from either end, within its bytes."""
+    batches = [batch(first, first + 10, seed=first) for first in (0, 10, 20, 40, 50)]
+    bench.put(*batches)
+    size = len(batches[0].raw)
+
+    def load(first: int, end: int, bytes_max: int = ALL, *, newest_first: bool = False) -> list[tuple[int, int]]:
+        raws = bench.store.load_range(ROOM, LOG, first, end, bytes_max, newest_first=newest_first)
+        return _first_and_end(raws, batches)
+
+    everything = [(0, 10), (10, 20), (20, 30), (40, 50), (50, 60)]
+    for newest_first in (False, True):
+        assert load(0, 100, newest_first=newest_first) == everything
+        assert load(5, 6, newest_first=newest_first) == [(0, 10)]
+        assert load(9, 11, newest_first=newest_first) == [(0, 10), (10, 20)]
+        assert load(30, 40, newest_first=newest_first) == []
+        assert load(29, 41, newest_first=newest_first) == [(20, 30), (40, 50)]
+        assert load(60, 2**53, newest_first=newest_first) == []
+        assert load(7, 7, newest_first=newest_first) == []
+    assert load(0, 100, 1) == [(0, 10)]
+    assert load(0, 100, 1, newest_first=True) == [(50, 60)]
+    assert load(0, 100, 2 * size) == everything[:2]
+    assert load(0, 100, 2 * size, newest_first=True) == everything[-2:]
+
+
+def test_logs_and_rooms_keep_apart(bench: Bench) -> None:
+    """A neighbour in key order is never given for the one that was asked for."""
+    other_room = RoomId(b"s" * 16)
+    for room, key in ((ROOM, LOG), (ROOM, LogKey(AUTHOR, 8)), (other_room, LOG)):
+        bench.put(batch(0, 1, room=room, key=key), PutArrival(room, 1, key, 0, 1, 1, True, False))
+    empty = LogKey(AUTHOR, 7, branch_of(1))
+    for newest_first in (False, True):
+        assert bench.store.load_range(ROOM, empty, 0, 9, ALL, newest_first=newest_first) == ()
+        assert len(bench.store.load_range(ROOM, LOG, 0, 9, ALL, newest_first=newest_first)) == 1
+    nowhere = RoomId(b"rz" * 8)
+    assert bench.store.load_arrivals(nowhere, 0, 9, ALL) == []
+    assert bench.store.next_arrival(nowhere) == 1
+    assert bench.store.load_timeline(nowhere, None, 9, ALL) == []
+    assert len(bench.store.load_timeline(ROOM, None, 9, ALL)) == 2
+
+
+def test_arrivals_go_on_in_the_middle_of_a_batch_and_show_gaps(bench: Bench) -> None:
+    """A cursor resumes at any number; a gap has no batch; the next number follows the last."""
+    bench.put(*writes_of(batch(0, 10), 1))
+    gap = PutArrival(ROOM, 11, LOG, 10, 20, 0, live=False, backfill=False)
+    bench.put(gap)
+    bench.put(*writes_of(batch(20, 25), 12))
+
+    def numbers(number: int, rows_max: int = 99, bytes_max: int = ALL) -> list[int]:
+        rows = bench.store.load_arrivals(ROOM, number, rows_max, bytes_max)
+        assert all((row.raw is None) == (row.arrival.batch_end == 0) for row in rows)
+        return [row.arrival.number for row in rows]
+
+    assert numbers(0) == numbers(1) == numbers(10) == [1, 11, 12]
+    assert numbers(11) == [11, 12]
+    assert numbers(12) == numbers(16) == [12]
+    assert numbers(17) == []
+    assert numbers(1, 2) == [1, 11]
+    assert numbers(1, 99, 1) == [1]
+    assert bench.store.next_arrival(ROOM) == 17
+    assert bench.store.load_arrivals(ROOM, 11, 1, ALL)[0].arrival == gap
+
+
+def test_a_pruned_batch_leaves_its_arrival(bench: Bench) -> None:
+    """An arrival whose batch is gone tells so with no bytes."""
+    bench.put(PutArrival(ROOM, 1, LOG, 0, 5, 5, live=True, backfill=False))
+    (row,) = bench.store.load_arrivals(ROOM, 1, 9, ALL)
+    assert row.raw is None
+    assert row.arrival.batch_end == 5
+
+
+def test_the_timeline_is_paged_backwards(bench: Bench) -> None:
+    """Pages from the end, each in timeline order; two branches with one place both stand in it."""
+    fork = LogKey(AUTHOR, 7, branch_of(3))
+    writes = [batch(0, 1, sealed_at=30), batch(1, 2, sealed_at=10), batch(2, 3, sealed_at=20)]
+    writes.append(batch(2, 3, sealed_at=20, key=fork, seed=1))
+    bench.put(*writes)
+    rows = bench.store.load_timeline(ROOM, None, 99, ALL)
+    assert [(row.at.sealed_at, row.key) for row in rows] == [(10, LOG), (20, LOG), (20, fork), (30, LOG)]
+    pages = []
+    before: TimelineKey | None = None
+    while page := bench.store.load_timeline(ROOM, before, 3, 2 * len(writes[0].raw)):
+        pages.append([row.at.sealed_at for row in page])
+        before = page[0].at
+    assert pages == [[20, 30], [10, 20]]
+
+
+def test_a_message_is_found_on_every_branch_that_holds_it(bench: Bench) -> None:
+    """A number may stand in several branches; who asks compares the digests."""
+    branches = [LOG, LogKey(AUTHOR, 7, branch_of(1)), LogKey(AUTHOR, 7, b"\xff" * 8)]
+    writes = [batch(0, 10), batch(5, 8, key=branches[1], seed=1), batch(7, 9, key=branches[2], seed=2)]
+    bench.put(*writes, batch(0, 10, key=LogKey(AUTHOR, 8), seed=3))
+
+    def found(number: int) -> list[bytes]:
+        return bench.store.find_batch(ROOM, MessageId(AUTHOR, 7, number, bytes(8)))
+
+    assert found(7) == [write.raw for write in writes]
+    assert found(4) == [writes[0].raw]
+    assert found(8) == [writes[0].raw, writes[2].raw]
+    assert found(10) == []
+    assert bench.store.find_batch(ROOM, MessageId(PeerId(b"z" * 32), 7, 0, bytes(8))) == []
+
+
+def test_small_rows_and_frontiers_are_put_replaced_and_removed(bench: Bench) -> None:
+    """Tables are read whole, in key order."""
+    other = LogKey(AUTHOR, 9, branch_of(4))
+    bench.put(PutRow("peers", b"b", b"2"), PutRow("peers", b"a", b"1"), PutFrontier(ROOM, LOG, b"f"))
+    bench.put(PutRow("peers", b"b", b"3"), PutFrontier(ROOM, other, b"g"), PutRow("rooms", b"a", b""))
+    assert bench.store.rows("peers") == [(b"a", b"1"), (b"b", b"3")]
+    assert bench.store.get("rooms", b"a") == b""
+    assert bench.store.frontiers() == [(ROOM, LOG, b"f"), (ROOM, other, b"g")]
+    bench.put(PutRow("peers", b"a", None), PutFrontier(ROOM, LOG, None), PutRow("peers", b"absent", None))
+    assert bench.store.rows("peers") == [(b"b", b"3")]
+    assert bench.store.get("peers", b"a") is None
+    assert bench.store.frontiers() == [(ROOM, other, b"g")]
+
+
+def test_nothing_to_write_is_answered_too(bench: Bench) -> None:
+    """Every submission gets its outcome, an empty one after all earlier ones."""
+    assert bench.put().ok
+
+
+def test_a_read_gives_its_result_or_its_error(bench: Bench) -> None:
+    """The future carries both."""
+    bench.put(*writes_of(batch(0, 1), 1))
+    future: Future[int] = bench.store.read(lambda: bench.store.next_arrival(ROOM))
+    assert future.result(30) == 2
+    with pytest.raises(ZeroDivisionError):
+        bench.store.read(lambda: 1 // 0).result(30)
+
+
+def test_statistics_count_what_is_there(bench: Bench) -> None:
+    """Doctor shows them."""
+    bench.put(batch(0, 1), batch(1, 2))
+    stats = bench.store.read(bench.store.stats).result(30)
+    assert (stats.batches, stats.groups, stats.queued_bytes) == (2, 1, 0)
+    assert 0 < stats.used_bytes <= stats.map_bytes
+
+
+def test_a_row_that_no_table_can_hold_is_refused(bench: Bench) -> None:
+    """Raised where it is submitted, and nothing else of it is kept."""
+    with pytest.raises(ValueError, match="no table"):
+        bench.store.submit(0, (PutRow("meta", b"key", b"x"), PutRow("nowhere", b"key", b"x")))
+    assert bench.store.get("meta", b"key") is None
+
+
+def test_a_closed_store_takes_nothing(bench: Bench) -> None:
+    """Late callers get an error of our tree; closing twice is fine."""
+    bench.store.close()
+    bench.store.close()
+    with pytest.raises(NodeClosed):
+        bench.store.submit(0, ())
+    with pytest.raises(NodeClosed):
+        bench.store.read(lambda: None)
+
+
+rooms = st.sampled_from([ROOM, RoomId(b"s" * 16), RoomId(b"\xff" * 16)])
+keys = st.builds(
+    LogKey,
+    st.sampled_from([AUTHOR, PeerId(b"\xff" * 32)]),
+    st.sampled_from([0, 7, 2**64 - 1]),
+    st.sampled_from([branch_of(0), branch_of(1), b"\xff" * 8]),
+)
+numbers = st.integers(0, 40)
+sizes = st.sampled_from([1, 500, 2_000, ALL])
+
+
+class StoresAgree(RuleBasedStateMachine):
+    """Random writes and reads: the store on disk, the twin and a list of all that was ever written agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.outcomes, self.twin_outcomes = Outcomes(), Outcomes()
+        self.disk = open_here(Path(self.folder.name) / "store", self.outcomes, map_bytes=256 * KIB)
+        self.twin = MemoryStore(self.twin_outcomes)
+        self.batches: dict[tuple[RoomId, LogKey, int], PutBatch] = {}
+        self.arrivals: dict[RoomId, list[PutArrival]] = {}
+        self.small: dict[tuple[str, bytes], bytes] = {}
+        self.token = 0
+
+    def put(self, *writes: Write) -> None:
+        """To both."""
+        self.disk.submit(self.token, writes)
+        self.twin.submit(self.token, writes)
+        assert self.outcomes.of(self.token) == self.twin_outcomes.of(self.token) == StoreOutcome(True)
+        self.token += 1
+
+    def same(self, read: Callable[[Any], Any]) -> Any:
+        """What both read, equal."""
+        found = read(self.disk)
+        assert found == read(self.twin)
+        return found
+
+    @rule(room=rooms, key=keys, length=st.integers(1, 5), skip=st.integers(0, 3), sealed=numbers, gap=st.booleans())
+    def append(self, room: RoomId, key: LogKey, length: int, skip: int, sealed: int, gap: bool) -> None:
+        """A batch after the last of its log, its arrival, and sometimes a gap before that."""
+        ends = [end for (its_room, its_key, end) in self.batches if (its_room, its_key) == (room, key)]
+        first = max(ends, default=0) + skip
+        write = batch(first, first + length, room=room, key=key, sealed_at=sealed, seed=self.token)
+        arrivals = self.arrivals.setdefault(room, [])
+        number = _end(arrivals[-1]) if arrivals else 1
+        writes: list[Write] = [write]
+        if gap:
+            writes.append(PutArrival(room, number, key, first - skip, first, 0, live=False, backfill=False))
+            number += 1
+        writes.append(PutArrival(room, number, key, first, write.end, write.end, live=gap, backfill=not gap))
+        arrivals += [row for row in writes if isinstance(row, PutArrival)]
+        self.batches[room, key, write.end] = write
+        self.put(*writes)
+
+    @rule(
+        table=st.sampled_from(["rooms", "members", "peers", "keys"]),
+        key=st.binary(min_size=1, max_size=3),
+        data=st.data(),
+    )
+    def put_small(self, table: str, key: bytes, data: st.DataObject) -> None:
+        """A row of a small table, put or removed."""
+        value = data.draw(st.none() | st.binary(max_size=4))
+        self.put(PutRow(table, key, value))
+        if value is None:
+            self.small.pop((table, key), None)
+        else:
+            self.small[table, key] = value
+        expected = sorted((row, text) for (its_table, row), text in self.small.items() if its_table == table)
+        assert self.same(lambda store: store.rows(table)) == expected
+
+    @rule(room=rooms, key=keys, first=numbers, length=st.integers(0, 30), bytes_max=sizes, newest_first=st.booleans())
+    def load_range(
+        self, room: RoomId, key: LogKey, first: int, length: int, bytes_max: int, newest_first: bool
+    ) -> None:
+        """Whole batches of a log."""
+        end = first + length
+        mine = sorted(
+            (write.first, write.raw)
+            for (its_room, its_key, _end), write in self.batches.items()
+            if (its_room, its_key) == (room, key) and write.first < end and write.end > first
+        )
+        raws = [raw for _, raw in mine] if length else []
+        expected = _within(raws[::-1] if newest_first else raws, bytes_max)
+        found = self.same(lambda store: store.load_range(room, key, first, end, bytes_max, newest_first=newest_first))
+        assert list(found) == (expected[::-1] if newest_first else expected)
+
+    @rule(room=rooms, number=numbers, rows_max=st.integers(1, 5))
+    def load_arrivals(self, room: RoomId, number: int, rows_max: int) -> None:
+        """Arrivals from any number on, with the bytes that they point to."""
+        expected = [row for row in self.arrivals.get(room, []) if _end(row) > number][:rows_max]
+        found = self.same(lambda store: store.load_arrivals(room, number, rows_max, ALL))
+        assert [row.arrival for row in found] == expected
+        for row in found:
+            write = self.batches.get((room, row.arrival.key, row.arrival.batch_end))
+            assert row.raw == (write.raw if write and row.arrival.batch_end else None)
+
+    @rule(room=rooms, rows_max=st.integers(1, 4), bytes_max=sizes)
+    def load_timeline(self, room: RoomId, rows_max: int, bytes_max: int) -> None:
+        """Page by page from the end, the pages together are the whole timeline."""
+        pages: list[Any] = []
+        before: TimelineKey | None = None
+        while True:
+            page = self.same(lambda store, at=before: store.load_timeline(room, at, rows_max, bytes_max))
+            if not page:
+                break
+            assert len(page) == 1 or (len(page) <= rows_max and sum(len(row.raw) for row in page) <= bytes_max)
+            pages = [*page, *pages]
+            before = page[0].at
+        mine = [write for (its_room, _key, _end), write in self.batches.items() if its_room == room]
+        mine.sort(
+            key=lambda write: (write.sealed_at, write.key.author[:8], write.key.log, write.first, write.key.branch)
+        )
+        assert [row.raw for row in pages] == [write.raw for write in mine]
+
+    @rule(room=rooms, key=keys, number=numbers)
+    def find_batch(self, room: RoomId, key: LogKey, number: int) -> None:
+        """Every branch that holds a number."""
+        expected = sorted(
+            (its_key.branch, write.raw)
+            for (its_room, its_key, _end), write in self.batches.items()
+            if (its_room, its_key.author, its_key.log) == (room, key.author, key.log)
+            and write.first <= number < write.end
+        )
+        message = MessageId(key.author, key.log, number, bytes(8))
+        assert self.same(lambda store: store.find_batch(room, message)) == [raw for _, raw in expected]
+
+    @rule()
+    def restart(self) -> None:
+        """Nothing changes over a clean stop, and the map may start tiny again."""
+        self.disk.close()
+        self.disk = open_here(Path(self.folder.name) / "store", self.outcomes, map_bytes=256 * KIB)
+        self.twin = self.twin.reopened(self.twin_outcomes)
+        assert self.disk.info[:6] == (b"s" * 16, *self.twin.info[1:6])
+
+    @invariant()
+    def next_numbers_agree(self) -> None:
+        """The next arrival number follows the last row of each room."""
+        for room, arrivals in self.arrivals.items():
+            assert self.same(lambda store, room=room: store.next_arrival(room)) == _end(arrivals[-1])
+
+    def teardown(self) -> None:
+        """Close, remove."""
+        self.disk.close()
+        self.folder.cleanup()
+
+
+def _end(arrival: PutArrival) -> int:
+    return arrival.number + (arrival.end - arrival.first if arrival.batch_end else 1)
+
+
+def _within(raws: list[bytes], bytes_max: int) -> list[bytes]:
+    taken: list[bytes] = []
+    for raw in raws:
+        if taken and sum(map(len, taken)) + len(raw) > bytes_max:
+            break
+        taken.append(raw)
+    return taken
+
+
+TestStoresAgree = StoresAgree.TestCase
+TestStoresAgree.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
