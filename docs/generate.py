@@ -9,14 +9,14 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
 
 import click
 
 import zmqchat
 import zmqchat.sync
-from zmqchat.cli.main import cli
 from zmqchat.model import errors, limits
 from zmqchat.model.config import Config
 
@@ -40,7 +40,7 @@ def limits_tables() -> str:
     for node, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name = node.target.id
-            section = max(entry for entry in sections if entry[0] < node.lineno)[1]
+            section = _one_line(max(entry for entry in sections if entry[0] < node.lineno)[1])
             why = ""
             if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
                 why = _one_line(str(following.value.value))
@@ -67,7 +67,9 @@ def config_table() -> str:
     meanings = dict(re.findall(r"^    (\w+)  +(\S.*)$", inspect.getdoc(Config) or "", re.MULTILINE))
     meanings |= dict(re.findall(r"^(\w+)  +(\S.*)$", inspect.getdoc(Config) or "", re.MULTILINE))
     lines = ["| field | default | meaning |", "| --- | ---: | --- |"]
-    lines += [f"| `{field.name}` | {field.default:g} | {meanings[field.name]} |" for field in fields(Config)]
+    for field in fields(Config):
+        default = field.default if isinstance(field.default, bool) else f"{field.default:g}"
+        lines.append(f"| `{field.name}` | {default} | {_one_line(meanings[field.name])} |")
     return "\n".join(lines)
 
 
@@ -76,8 +78,11 @@ def api_list() -> str:
     parts = []
     for module in (zmqchat, zmqchat.sync):
         parts.append(f"## {module.__name__}")
-        for name in sorted(module.__all__):
+        for name in _public(module):
             value = getattr(module, name)
+            if value is Config:
+                parts.append("### Config\n\nWhen things happen: [timings](config.md).")
+                continue
             if inspect.isclass(value) and not issubclass(value, BaseException):
                 parts.append(f"### {name}\n\n{_contract(value)}")
                 members = [f"- {line}" for line in _members(value)]
@@ -90,6 +95,8 @@ def api_list() -> str:
 
 def commands() -> str:
     """The command line: the options of `zmqchat` and of each command, as its help says."""
+    from zmqchat.cli.main import cli
+
     parts = [_command_help(cli, "zmqchat")]
     assert isinstance(cli, click.Group)
     context = click.Context(cli, info_name="zmqchat")
@@ -109,6 +116,13 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
+def _public(module: ModuleType) -> list[str]:
+    """What the module lists, or the classes that it defines."""
+    listed = getattr(module, "__all__", None)
+    own = (name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__)
+    return sorted(listed or (name for name in own if not name.startswith("_") and name[0].isupper()))
+
+
 def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[type[BaseException], int]]:
     yield kind, depth
     for child in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
@@ -117,6 +131,9 @@ def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[type[BaseExce
 
 
 def _members(kind: type) -> Iterator[str]:
+    plain = [field.name for field in fields(kind)] if is_dataclass(kind) else getattr(kind, "_fields", ())
+    if plain:
+        yield "fields: " + ", ".join(f"`{name}`" for name in plain)
     for name, value in vars(kind).items():
         if name.startswith("_"):
             continue
@@ -154,7 +171,7 @@ def _contract(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(re.sub(r" \((DESIGN|PITFALLS) [^)]*\)", "", text).split()).replace("|", "\\|")
 
 
 def main() -> None:
