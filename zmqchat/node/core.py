@@ -103,6 +103,11 @@ class Core:
         """The newest message of each room that this run has sent to."""
         return list(self._last_posted.items())
 
+    def may_send(self, room: RoomId) -> bool:
+        """Whether the room takes more at once: nothing to wait for."""
+        self.check_open()
+        return self.data.publishing.has_room(room) and not self.data.own_log.is_in_doubt
+
     async def wait_for_room(self, room: RoomId) -> None:
         """Wait while too much of the room waits for the disk, or for peers to tell of our own log."""
         while not self.data.publishing.has_room(room):

@@ -15,8 +15,10 @@ from zmqchat.node.cursor import Messages
 from zmqchat.node.history import load_history
 from zmqchat.node.message import Message
 from zmqchat.node.sending import UNTIL, Posting, Sent
+from zmqchat.node.sendqueue import SendQueue
 from zmqchat.node.tail import Row, Tail
 from zmqchat.node.values import Member, Peer, Receipts
+from zmqchat.protocol.publishing import check_text
 from zmqchat.wire.events import check_app_value
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Room:
         self.id = room
         self.name = name
         self.tail = tail
+        self._queue = SendQueue(core, room)
 
     # Sending -------------------------------------------------------------------------------------
 
@@ -54,8 +57,13 @@ class Room:
         Raises BadText, MessageTooLarge, StoreFull, NotStored, or DeliveryTimeout (it stays sent).
         """
         _check_until(until, copies)
-        await self.wait_for_room()
-        return await self.wait(self.post(text).id, until, timeout, copies=copies)
+        check_text(text)
+        if not self._core.may_send(self.id):
+            await self.wait_for_room()
+        message = await self._queue.add(text)
+        if until == "stored":
+            return Sent(self, message)
+        return await self.wait(message, until, timeout, copies=copies)
 
     def send_all(
         self,

@@ -73,7 +73,7 @@ class Runner:
         """Collect what method orders (posting) left in outboxes at the end of this turn of the loop."""
         if not self._settling:
             self._settling = True
-            self._loop.call_soon(self._settle)
+            self._loop.call_soon(self._end_of_turn)
 
     def start_watch(self) -> None:
         """Watch for a lagging loop and a machine that slept."""
@@ -97,8 +97,12 @@ class Runner:
             # the loop is closed: a node that was abandoned rather than stopped; what is stored is stored
             return
 
-    def _settle(self) -> None:
+    def _end_of_turn(self) -> None:
         self._settling = False
+        self.settle()
+
+    def settle(self) -> None:
+        """Collect what method orders left in outboxes at once."""
         if self._stopped:
             return
         if self._busy:

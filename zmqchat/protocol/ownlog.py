@@ -81,6 +81,11 @@ class OwnLog(Machine):
         if sealed and not clock.observe(max(sealed), wall_ms):
             self._draw("clock")
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether there may be more of our own log elsewhere than here."""
+        return self._in_doubt
+
     def doubt_s(self, at: Instant) -> float:
         """How long a caller that can wait should wait for peers before it posts; 0 for not at all."""
         return max(0.0, self._doubt_until_s - at.now_s) if self._in_doubt else 0.0

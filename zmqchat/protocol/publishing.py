@@ -46,6 +46,9 @@ from zmqchat.wire.events import SALT_BYTES, encode_event
 BATCHES_AT_ONCE_MAX = 4
 """Own batches a room in one commit: 1 MiB, so that a stream is not held up by one sync of the disk a batch."""
 
+POOL_BYTES = 1_024
+"""Random bytes drawn at once: 64 salts."""
+
 _EVENT_COST_BOUND = 8
 """Above its bytes, what an event counts at most: `history.batch.event_cost_bytes`, as none is under 31 bytes."""
 
@@ -63,6 +66,8 @@ def check_text(text: str) -> None:
         size_bytes = len(_utf8(text))
         if size_bytes > TEXT_BYTES_MAX:
             raise MessageTooLarge(size_bytes, TEXT_BYTES_MAX)
+    elif not text.isascii():
+        _utf8(text)
 
 
 def _check_texts(bodies: Sequence[object]) -> None:
@@ -119,6 +124,7 @@ class Publishing(Machine):
         self._entropy = entropy
         self._waiting: dict[RoomId, _Waiting] = {}
         self._heads: dict[RoomId, dict[PeerId, Head]] = {}
+        self._pool = b""
         self._commit_wanted = False
         self.prefaces: Prefaces = _no_prefaces
         own_log.on_drawn = self._log_changed
@@ -169,7 +175,7 @@ class Publishing(Machine):
         return self.pending_bytes(room) > 0
 
     def _events(self, kind: int, bodies: Sequence[object], hlc: int, after: Sequence[Head]) -> list[bytes]:
-        salts = self._entropy(SALT_BYTES * len(bodies))
+        salts = self._salts(SALT_BYTES * len(bodies))
         size, kind = SALT_BYTES, int(kind)
         try:
             events = [
@@ -186,6 +192,13 @@ class Publishing(Machine):
         if longest > EVENT_BYTES_MAX:
             raise MessageTooLarge(longest, EVENT_BYTES_MAX)
         return events
+
+    def _salts(self, size_bytes: int) -> bytes:
+        """So many random bytes; drawn in bulk, as each draw is a call to the system."""
+        if len(self._pool) < size_bytes:
+            self._pool = self._entropy(max(size_bytes, POOL_BYTES))
+        salts, self._pool = self._pool[:size_bytes], self._pool[size_bytes:]
+        return salts
 
     def _append(self, waiting: _Waiting, events: list[bytes]) -> list[bytes]:
         digests = self._crypto.event_digests(events)

@@ -1,0 +1,93 @@
+"""Single sends, posted together: what tasks send within one turn of the loop becomes one order to the machines.
+
+Posting a hundred texts at once costs a tenth of posting each by itself. The queue goes out at the end of
+the turn, or earlier: when half of the senders of the last round have come back, so that the disk works while
+the other half is being resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from zmqchat.model.errors import NotStored, ZmqChatError
+from zmqchat.model.events import Kind
+from zmqchat.model.ids import MessageId, RoomId
+from zmqchat.model.limits import BATCH_BYTES_MAX
+
+if TYPE_CHECKING:
+    from zmqchat.node.core import Core
+
+EARLY_MIN = 16
+"""Fewer texts than these are not worth a commit of their own."""
+
+
+class SendQueue:
+    """The texts of one room that wait for the end of this turn."""
+
+    def __init__(self, core: Core, room: RoomId) -> None:
+        self._core = core
+        self._room = room
+        self._texts: list[str] = []
+        self._futures: list[asyncio.Future[MessageId]] = []
+        self._characters = 0
+        self._on_way = 0
+        self._scheduled = False
+
+    def add(self, text: str) -> asyncio.Future[MessageId]:
+        """Queue a checked text; the future gives its id when it is durable here, or raises NotStored."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[MessageId] = loop.create_future()
+        self._texts.append(text)
+        self._futures.append(future)
+        self._characters += len(text)
+        if self._characters >= BATCH_BYTES_MAX or len(self._texts) >= max(EARLY_MIN, self._on_way):
+            self._post()
+            self._core.runner.settle()
+        elif not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._end_of_turn)
+        return future
+
+    def _end_of_turn(self) -> None:
+        self._scheduled = False
+        if self._texts:
+            self._post()
+
+    def _post(self) -> None:
+        texts, futures = self._texts, self._futures
+        self._texts, self._futures, self._characters = [], [], 0
+        try:
+            messages = self._core.post(self._room, Kind.TEXT, texts)
+        except ZmqChatError as error:
+            _refuse(futures, error)
+            return
+        self._on_way += len(messages)
+        stored = self._core.marks.wait(self._room, messages[-1])
+        stored.add_done_callback(lambda done: self._done(messages, futures, done))
+
+    def _done(
+        self, messages: list[MessageId], futures: list[asyncio.Future[MessageId]], done: asyncio.Future[None]
+    ) -> None:
+        self._on_way -= len(messages)
+        error = None if done.cancelled() else done.exception()
+        if error is None and not done.cancelled():
+            for message, future in zip(messages, futures, strict=True):
+                if not future.done():
+                    future.set_result(message)
+            return
+        is_stored = self._core.marks.is_stored
+        for message, future in zip(messages, futures, strict=True):
+            if future.done():
+                continue
+            if is_stored(self._room, message):
+                future.set_result(message)
+            else:
+                _refuse([future], error or NotStored("the node is stopped"))
+
+
+def _refuse(futures: list[asyncio.Future[MessageId]], error: BaseException) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # a sender that was cancelled never looks: that is no unhandled error
