@@ -14,6 +14,7 @@ import zmq
 from zmqchat.model.limits import (
     DOOR_FRAME_BYTES_MAX,
     FEED_SEND_BYTES_MAX,
+    FEED_TOPICS_PER_PEER_MAX,
     FRAME_BYTES_MAX,
     LINK_RECEIVE_BYTES_MAX,
     LINK_SEND_BYTES_MAX,
@@ -27,6 +28,9 @@ MAXMSGSIZE_MIN: Final = 512
 
 TOPIC_BYTES: Final = 17
 """A feed topic: a type byte and the room id."""
+
+SUBSCRIPTIONS_WAITING_MAX: Final = 2 * FEED_TOPICS_PER_PEER_MAX
+"""A SUB's subscriptions are messages to libzmq, which drops those above the mark without a word."""
 
 CONNECT_TIMEOUT_MS: Final = 3_000
 HANDSHAKE_MS: Final = 5_000
@@ -148,6 +152,8 @@ def make_dialler(
     options = role.options
     socket = context.socket(options.dialler_type)
     _set_shared(socket, options, options.answered_bytes_max)
+    if options.dialler_type == zmq.SUB:
+        socket.set(zmq.SNDHWM, SUBSCRIPTIONS_WAITING_MAX)
     socket.set(zmq.CURVE_PUBLICKEY, own.public)
     socket.set(zmq.CURVE_SECRETKEY, own.secret)
     socket.set(zmq.CURVE_SERVERKEY, server_key)
