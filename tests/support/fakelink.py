@@ -69,6 +69,15 @@ def peer_of(name: str) -> PeerId:
     return PeerId(bytes(raw))
 
 
+def texts_of(raw: bytes) -> list[str]:
+    """The texts in a batch."""
+    unpacked = unpack_batch(raw)
+    assert isinstance(unpacked, tuple)
+    events = [decode_event(event) for event in unpacked[1]]
+    texts = [body_text(event) for event in events if isinstance(event, Event)]
+    return [text for text in texts if text is not None]
+
+
 def lobby(name: str = "lobby") -> RoomId:
     """The id of a room of the test's mesh."""
     return room_id(MESH, name)

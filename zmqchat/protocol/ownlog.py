@@ -76,6 +76,8 @@ class OwnLog(Machine):
             if moved:
                 self._draw("moved")
         key = LogKey(self._ledger.me, self._ledger.own_log)
+        if any(entry.frontier.is_forked(key.author, key.log) for entry in self._ledger.rooms.values()):
+            self._draw("forked")
         held = [self._ledger.frontier(room, key) for room in self._ledger.rooms]
         sealed = [part.sealed_at for frontier in held if frontier is not None for part in frontier.ranges]
         if sealed and not clock.observe(max(sealed), wall_ms):
