@@ -17,8 +17,9 @@ import click
 
 import zmqchat
 from zmqchat.cli import output
-from zmqchat.cli.options import NodeOptions
+from zmqchat.cli.options import StartOptions
 from zmqchat.model.errors import ZmqChatError
+from zmqchat.node.home import resolve_home
 
 
 class Stopped(KeyboardInterrupt):
@@ -74,7 +75,9 @@ class CommandTable(click.Group):
 @click.option("--name", metavar="NICK", help="Nickname; else the stored one, else your login's.")
 @click.option("--mesh", metavar="NAME", help="Only nodes of the same mesh name meet.  [default: zmqchat]")
 @click.option("--listen", metavar="HOST[:PORT]", help="Address to be reached at.  [default: all, port 42100 if free]")
-@click.option("--interface", "interfaces", metavar="IF", multiple=True, help="Use only this network interface; repeatable.")
+@click.option(
+    "--interface", "interfaces", metavar="IF", multiple=True, help="Use only this network interface; repeatable."
+)
 @click.option("--peer", "peers", metavar="HOST:PORT", multiple=True, help="Address of another node; repeatable.")
 @click.option("--no-discovery", is_flag=True, help="Find and tell nobody by multicast; still accept who calls.")
 @click.version_option(zmqchat.__version__, prog_name="zmqchat", message="%(prog)s %(version)s")
@@ -93,14 +96,14 @@ def cli(
 
     Without a command: chat in the lobby. Where a node runs on the home, commands use it.
     """
-    options = NodeOptions(
-        home=home,
+    options = StartOptions(
+        home=resolve_home(home, None),
         name=name,
         mesh=mesh,
         listen=listen,
         interfaces=interfaces,
         peers=peers,
-        discovery=False if no_discovery else None,
+        no_discovery=no_discovery,
     )
     options.check()
     context.obj = options
@@ -119,8 +122,7 @@ def run(arguments: list[str] | None = None) -> int:
         output.abandon_output()
         return output.DONE
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "zmqchat"
-        output.note(f"{error.format_message()} Try `{where} --help`.")
+        output.note(_usage_text(error))
         return output.WRONG_USAGE
     except click.ClickException as error:
         output.note(error.format_message())
@@ -146,6 +148,17 @@ def main() -> NoReturn:
     except OSError:
         output.abandon_output()
     sys.exit(code)
+
+
+def _usage_text(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx is not None else "zmqchat"
+    if isinstance(error, click.NoSuchOption) and error.option_name in _start_options() and command != "zmqchat":
+        return f"{error.option_name} stands before the command: zmqchat {error.option_name} … {command.split()[-1]}"
+    return f"{error.format_message().rstrip('.')} (try `{command} --help`)"
+
+
+def _start_options() -> set[str]:
+    return {option for parameter in cli.params for option in parameter.opts}
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 from zmqchat.model.addresses import parse_address
-from zmqchat.node.home import read_config, resolve_home
+from zmqchat.model.errors import BadName
+from zmqchat.model.text import clean_name
+from zmqchat.node.home import read_config
 
-DEFAULT_MESH = "zmqchat"
+DEFAULT_MESH: Final = "zmqchat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeOptions:
-    """What the command line says; None and empty where it says nothing."""
+class StartOptions:
+    """Which node, and how to start it where none runs; None and empty where nothing was said."""
 
-    home: str | None = None
+    home: Path
     name: str | None = None
     mesh: str | None = None
     listen: str | None = None
     interfaces: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
-    discovery: bool | None = None
-
-    @property
-    def folder(self) -> Path:
-        """The home's folder."""
-        return resolve_home(self.home, None)
+    no_discovery: bool = False
 
     def check(self) -> None:
         """Raise UsageError for what can't be right, before anything is opened."""
+        if self.name is not None and not clean_name(self.name, ""):
+            raise BadName(self.name)
         for peer in self.peers:
             parse_address(peer)
 
-    def resolved(self) -> ResolvedOptions:
+    def with_config(self) -> StartOptions:
         """With what the home's config file adds; addresses of peers come from both. Raises BadConfig."""
-        config = read_config(self.folder)
-        discovery = self.discovery if self.discovery is not None else config.discovery
-        return ResolvedOptions(
-            folder=self.folder,
+        config = read_config(self.home)
+        return replace(
+            self,
             name=self.name or config.name,
-            mesh=self.mesh or config.mesh or DEFAULT_MESH,
+            mesh=self.mesh or config.mesh,
             listen=self.listen or config.listen,
             interfaces=self.interfaces or config.interfaces,
             peers=tuple(dict.fromkeys((*self.peers, *config.peers))),
-            discovery=True if discovery is None else discovery,
+            no_discovery=self.no_discovery or config.discovery is False,
         )
 
+    def settings(self) -> dict[str, object]:
+        """What a node was started with, for commands that come later with other options."""
+        return {
+            "mesh": self.mesh or DEFAULT_MESH,
+            "listen": self.listen,
+            "interfaces": list(self.interfaces),
+            "discovery": not self.no_discovery,
+        }
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedOptions:
-    """What a node is started with."""
-
-    folder: Path
-    name: str | None
-    mesh: str
-    listen: str | None
-    interfaces: tuple[str, ...]
-    peers: tuple[str, ...]
-    discovery: bool
+    def disagreements(self, name: object, settings: Mapping[str, Any] | None) -> list[str]:
+        """The options given here that the running node was not started with, as they were typed."""
+        running = settings or {}
+        found = []
+        if self.name is not None and clean_name(self.name, "") != name:
+            found.append(f"--name {self.name}")
+        if self.mesh is not None and self.mesh != running.get("mesh", DEFAULT_MESH):
+            found.append(f"--mesh {self.mesh}")
+        if self.listen is not None and self.listen != running.get("listen"):
+            found.append(f"--listen {self.listen}")
+        if self.interfaces and list(self.interfaces) != running.get("interfaces"):
+            found += [f"--interface {interface}" for interface in self.interfaces]
+        if self.no_discovery and running.get("discovery", True):
+            found.append("--no-discovery")
+        return found

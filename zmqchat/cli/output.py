@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TextIO
 
@@ -64,12 +64,11 @@ def note(text: str) -> None:
 
 def exit_code_of(error: BaseException) -> int:
     """The exit code that an error of ours ends a command with."""
-    code = getattr(error, "exit_code", None)
-    if isinstance(code, int):
-        return code
-    if isinstance(error, DeliveryTimeout):
+    # what a running node refused has the class that it has there
+    kind = getattr(error, "original", type(error))
+    if issubclass(kind, DeliveryTimeout):
         return TIMED_OUT
-    if isinstance(error, UsageError) and not isinstance(error, MessageTooLarge):
+    if issubclass(kind, UsageError) and not issubclass(kind, MessageTooLarge):
         return WRONG_USAGE
     return FAILED
 
@@ -141,7 +140,7 @@ def is_colourful(stream: TextIO | None = None) -> bool:
     return not plain and stream.isatty()
 
 
-def table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of columns that stand below each other; the last is not padded."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [

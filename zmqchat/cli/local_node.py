@@ -1,0 +1,102 @@
+"""A node in this process for a command that found none: it runs on a thread of its own, with its control server.
+
+So a command is a control client in every case, and other commands that come meanwhile use this node too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from zmqchat.cli.options import DEFAULT_MESH, StartOptions
+from zmqchat.model.errors import NodeClosed
+from zmqchat.node.control import ControlServer
+
+if TYPE_CHECKING:
+    from zmqchat.node.node import Node
+
+STOP_TIMEOUT_S = 3.0
+
+
+def new_node(options: StartOptions) -> Node:
+    """A node as the options want it. Raises UsageError."""
+    from zmqchat.node.node import Node
+
+    return Node(
+        options.name,
+        home=options.home,
+        mesh=options.mesh or DEFAULT_MESH,
+        listen=options.listen,
+        peers=options.peers,
+        discovery=not options.no_discovery,
+        interfaces=options.interfaces,
+    )
+
+
+class LocalNode:
+    """A node and its control server on a thread."""
+
+    def __init__(self, options: StartOptions, make: Callable[[StartOptions], Node] = new_node) -> None:
+        self._options = options
+        self._make = make
+        self._thread = threading.Thread(target=self._run, name="zmqchat node", daemon=True)
+        self._ready: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leave: asyncio.Event | None = None
+        self._server: ControlServer | None = None
+
+    def start(self) -> None:
+        """Start the node; raises what its start raises."""
+        self._thread.start()
+        self._ready.result()
+
+    def clients(self) -> int:
+        """How many commands use it now, this one's connections among them."""
+        return self._server.clients if self._server is not None else 0
+
+    def stop(self) -> None:
+        """Stop the node and wait until it is gone, a bounded time."""
+        if self._loop is not None and self._leave is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._leave.set)
+            except RuntimeError:
+                return  # the loop has ended
+        self._thread.join(STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        # The selector loop everywhere: the sockets need add_reader, which Windows' other loop lacks.
+        loop = asyncio.SelectorEventLoop()
+        try:
+            loop.run_until_complete(self._serve())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+            if not self._ready.done():
+                self._ready.set_exception(NodeClosed("the node has not started"))
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._leave = asyncio.Event()
+        try:
+            node = self._make(self._options)
+            await node.start()
+        except Exception as error:  # noqa: BLE001  # it is raised again where the command waits for the start
+            self._ready.set_exception(error)
+            return
+        server = ControlServer(node, node.home, self._options.settings())
+        try:
+            try:
+                await server.start()
+            except Exception as error:  # noqa: BLE001  # as above
+                self._ready.set_exception(error)
+                return
+            self._server = server
+            self._ready.set_result(None)
+            await self._leave.wait()
+        finally:
+            await server.stop()
+            await node.stop()

@@ -1,0 +1,60 @@
+"""`node`: a node without a face, until it is told to stop."""
+
+from __future__ import annotations
+
+import click
+
+from zmqchat.cli import output
+from zmqchat.cli.alone import AloneWatch
+from zmqchat.cli.client import Disconnected, Fields
+from zmqchat.cli.options import StartOptions
+from zmqchat.cli.session import Session, open_session
+from zmqchat.model.text import clean
+
+
+@click.command()
+@click.pass_obj
+def node(options: StartOptions) -> int:
+    """Run a node without a face until Ctrl-C: it keeps its rooms, and others catch up from it.
+
+    Other commands on the same home use it.
+    """
+    with open_session(options, own=True) as session:
+        status = session.status()
+        where = f"listens at {status['address']}, home {status['home']}"
+        output.print_line(clean(f"{output.shown_name(status)} ({status['short']}) {where}"))
+        try:
+            with AloneWatch(session, output.note):
+                _print_events(session)
+        except KeyboardInterrupt:
+            return output.DONE
+        except Disconnected:
+            output.note("the node has stopped by itself; `zmqchat doctor` looks for the reason")
+            return output.FAILED
+    return output.DONE
+
+
+def _print_events(session: Session) -> None:
+    """Print what happens as it comes, until the node stops."""
+    for item in session.connect().items("events"):
+        event = item.get("event", {})
+        if event.get("event") == "NoticeGiven":
+            output.note(str(event.get("text")))
+        elif (line := presence_line(event)) is not None:
+            output.print_line(line)
+    raise Disconnected("the node has stopped")
+
+
+def presence_line(event: Fields) -> str | None:
+    """Who came or went, as a line; None for what is neither."""
+    verbs = {
+        "PeerOnline": "is here",
+        "PeerOffline": "is gone",
+        "MemberJoined": "joined",
+        "MemberLeft": "left",
+    }
+    verb = verbs.get(str(event.get("event")))
+    if verb is None:
+        return None
+    room = f" {clean(str(event['room']))}" if event.get("room") else ""
+    return f"{output.shown_name({'name': event.get('name'), 'author': event.get('id')})} {verb}{room}"

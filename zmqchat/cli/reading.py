@@ -1,0 +1,69 @@
+"""`tail` and `history`: what a room says, as lines for people or one JSON object each."""
+
+from __future__ import annotations
+
+import click
+
+from zmqchat.cli import output
+from zmqchat.cli.client import Fields
+from zmqchat.cli.options import StartOptions
+from zmqchat.cli.session import open_session
+from zmqchat.cli.waiting import Waiting
+from zmqchat.model.ids import room_name_checked
+
+LAST_MAX = 1_000_000
+
+
+@click.command()
+@click.argument("room")
+@click.option(
+    "--last",
+    type=click.IntRange(0, LAST_MAX),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Messages to begin with.",
+)
+@click.option("--no-follow", is_flag=True, help="Stop after these; wait for nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_obj
+def tail(options: StartOptions, room: str, last: int, no_follow: bool, as_json: bool) -> None:
+    """Print the last messages of ROOM, then each as it arrives, until Ctrl-C."""
+    _print_room(options, room, last, follow=not no_follow, as_json=as_json)
+
+
+@click.command()
+@click.argument("room")
+@click.option("--last", type=click.IntRange(0, LAST_MAX), default=50, show_default=True, metavar="N", help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_obj
+def history(options: StartOptions, room: str, last: int, as_json: bool) -> None:
+    """Print the last messages of ROOM, oldest first, in the order that every node shows them in.
+
+    Answers from this node's store at once.
+    """
+    _print_room(options, room, last, follow=False, as_json=as_json)
+
+
+def _print_room(options: StartOptions, room: str, last: int, *, follow: bool, as_json: bool) -> None:
+    room_name_checked(room)
+    is_colourful = output.is_colourful()
+    with open_session(options) as session, Waiting("reading the store") as waiting:
+        for item in session.client.items("tail", room=room, last=last, follow=follow):
+            waiting.stop()
+            _print_item(item, as_json, is_colourful)
+
+
+def _print_item(item: Fields, as_json: bool, is_colourful: bool) -> None:
+    record, gap = item.get("record"), item.get("gap")
+    if isinstance(record, dict):
+        if as_json:
+            output.print_json(record)
+        else:
+            output.print_line(output.message_line(record, colour=is_colourful))
+    elif isinstance(gap, dict):
+        # no message: it would not have the fields that each record has
+        count = gap.get("end", 0) - gap.get("first", 0)
+        output.note(
+            f"{count} messages of {output.shown_name(gap)} are missing here; they follow once somebody has them"
+        )

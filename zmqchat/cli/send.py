@@ -1,0 +1,161 @@
+"""`send`: one text, or each line of standard input as it comes.
+
+Lines go out on a thread of their own while this one prints what has got where `--until` wants it. A bounded number
+is on its way at a time, so an endless input costs no memory, here or at the node.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+
+import click
+
+from zmqchat.cli import output
+from zmqchat.cli.client import ControlClient, Disconnected, Fields, Refused
+from zmqchat.cli.options import StartOptions
+from zmqchat.cli.session import open_session
+from zmqchat.cli.stdin_lines import input_lines, standard_input
+from zmqchat.model.errors import BadText, DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
+from zmqchat.model.ids import room_name_checked
+from zmqchat.model.limits import CONTROL_SEND_WINDOW_EVENTS, TEXT_BYTES_MAX
+
+LINGER_S = 5.0
+
+
+@click.command()
+@click.argument("room")
+@click.argument("text")
+@click.option(
+    "--until",
+    type=click.Choice(["stored", "held", "delivered", "read"]),
+    default="stored",
+    show_default=True,
+    help="Wait until it is on this disk, on another node's, on that of every member who is there, or read by them.",
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds for each message; then exit code 3."
+)
+@click.option(
+    "--linger",
+    type=click.FloatRange(min=0, max=3600),
+    default=LINGER_S,
+    show_default=True,
+    metavar="S",
+    help="Where no node runs: seconds to wait at the end until another node holds what was sent.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each message's record.")
+@click.pass_obj
+def send(
+    options: StartOptions, room: str, text: str, until: str, timeout: float | None, linger: float, as_json: bool
+) -> int:
+    """Send TEXT to ROOM and print its id; with - as TEXT each line of standard input is a message.
+
+    What timed out stays sent.
+    """
+    room_name_checked(room)
+    texts: Iterator[str | ZmqChatError]
+    if text == "-":
+        texts = standard_input_texts()
+    else:
+        whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        error = fault_of(whole)
+        if error is not None:
+            raise error
+        texts = iter([whole])
+    with open_session(options) as session:
+        sender = Sender(session.client, room, until, timeout, as_json)
+        code = sender.run(texts)
+        if sender.was_stored:
+            session.linger(0.0 if sender.timed_out else linger)
+    return code
+
+
+class Sender:
+    """Sends texts through one request and prints what becomes of them.
+
+    was_stored  something has become durable at the node
+    timed_out   something has not got in time where it should
+    """
+
+    def __init__(self, client: ControlClient, room: str, until: str, timeout_s: float | None, as_json: bool) -> None:
+        self._client = client
+        self._as_json = as_json
+        self._fields: Fields = {"room": room, "until": until}
+        if timeout_s is not None:
+            self._fields["timeout"] = timeout_s
+        self._request = ""
+        self._has_failed = False
+        self._window = threading.Semaphore(CONTROL_SEND_WINDOW_EVENTS)
+        self.was_stored = False
+        self.timed_out = False
+
+    def run(self, texts: Iterator[str | ZmqChatError]) -> int:
+        """Send all; returns the exit code. Raises Refused where the node refuses the whole, or Disconnected."""
+        self._request = self._client.begin("send", **self._fields)
+        feeder = threading.Thread(target=self._feed, args=(texts,), name="zmqchat lines", daemon=True)
+        while True:
+            answer = self._client.read()
+            if answer.get("id") != self._request:
+                continue
+            if isinstance(answer.get("error"), dict):
+                raise Refused(str(answer["error"].get("kind")), str(answer["error"].get("text")))
+            if "done" in answer:
+                break
+            item = answer.get("item", {})
+            if item.get("ready"):
+                feeder.start()
+            else:
+                self._answered(item)
+        if self._has_failed:
+            return output.FAILED
+        return output.TIMED_OUT if self.timed_out else output.DONE
+
+    def _answered(self, item: Fields) -> None:
+        self._window.release()
+        error, record = item.get("error"), item.get("record")
+        if isinstance(record, dict):
+            self.was_stored = True
+            if self._as_json:
+                output.print_json(record)
+            else:
+                output.print_line(str(record.get("id")))
+        elif isinstance(error, dict):
+            refused = Refused(str(error.get("kind")), str(error.get("text")))
+            if issubclass(refused.original, DeliveryTimeout):
+                self.was_stored = self.timed_out = True
+            else:
+                self._has_failed = True
+            output.note(str(refused))
+
+    def _feed(self, texts: Iterator[str | ZmqChatError]) -> None:
+        """Write the lines; on a thread of its own, as the node may not read for a while."""
+        prefix = secrets.token_hex(8)
+        try:
+            for number, text in enumerate(texts, start=1):
+                if isinstance(text, ZmqChatError):
+                    self._has_failed = True
+                    output.note(f"line left out: {text}")
+                    continue
+                self._window.acquire()
+                self._client.write(
+                    {"id": self._request, "op": "line", "n": number, "key": f"{prefix}-{number}", "text": text}
+                )
+            self._client.write({"id": self._request, "op": "end"})
+        except (Disconnected, OSError, ValueError):
+            return  # the reading side sees the same, and tells it
+
+
+def standard_input_texts() -> Iterator[str | ZmqChatError]:
+    """Each line of standard input as soon as it is there, an error in place of one that no message can hold."""
+    for line in input_lines(standard_input()):
+        yield MessageTooLarge(line.size_bytes, TEXT_BYTES_MAX) if line.text is None else line.text
+
+
+def fault_of(text: str) -> UsageError | None:
+    """Why no message can be this text; None where one can."""
+    if not text:
+        return BadText("a message can't be empty: write something, or - to send the lines of standard input")
+    size = len(text.encode("utf-8", "replace"))
+    return MessageTooLarge(size, TEXT_BYTES_MAX) if size > TEXT_BYTES_MAX else None

@@ -1,0 +1,142 @@
+"""A command's way to its node: the one that runs on the home, else one that is started for as long as it is needed.
+
+Two commands at once may both find none: the home's lock decides, and the loser uses the winner's node.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from zmqchat.cli.client import ControlClient, Fields, connect
+from zmqchat.cli.options import StartOptions
+from zmqchat.cli.output import note
+from zmqchat.model.errors import HomeInUse
+
+if TYPE_CHECKING:
+    from zmqchat.cli.local_node import LocalNode
+
+RETRY_S = 2.0
+RETRY_STEP_S = 0.05
+CLIENTS_STEP_S = 0.1
+
+START_LOCAL: Callable[[StartOptions], LocalNode] | None = None
+"""How a node is started; None for a real one. Tests put a node in memory here."""
+
+
+class Session:
+    """A control client, and the node behind it where this command started it."""
+
+    def __init__(self, options: StartOptions, client: ControlClient, local: LocalNode | None) -> None:
+        self.options = options
+        self.client = client
+        self._local = local
+        self._others: list[ControlClient] = []
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the node was started for this command and leaves with it."""
+        return self._local is not None
+
+    def connect(self) -> ControlClient:
+        """A further connection to the same node, for another thread. Raises HomeInUse where none can be had."""
+        client = connect(self.options.home)
+        if client is None:
+            raise HomeInUse(str(self.options.home), None)
+        self._others.append(client)
+        return client
+
+    def status(self) -> Fields:
+        """What the node says of itself."""
+        return self.client.ask("status")
+
+    def linger(self, seconds: float) -> None:
+        """Let a node of our own stay until another node holds what was sent, and say so where none did."""
+        if self._local is None:
+            return
+        if not self.client.ask("linger", timeout=seconds).get("held"):
+            note("stored here only; it leaves when zmqchat next runs on this home")
+
+    def wait_for_others(self) -> None:
+        """Let a node of our own stay while other commands use it; ended by Ctrl-C."""
+        if self._local is None:
+            return
+        told = False
+        since_s = time.monotonic()
+        while (others := self._local.clients() - 1 - len(self._others)) > 0:
+            if not told and time.monotonic() - since_s > 1.0:
+                told = True
+                note(f"staying while {others} other command{'s' if others > 1 else ''} use this node; Ctrl-C leaves")
+            time.sleep(CLIENTS_STEP_S)
+
+    def close(self) -> None:
+        """Leave; a node of our own stops."""
+        for client in (*self._others, self.client):
+            client.close()
+        self._others.clear()
+        if self._local is not None:
+            self._local.stop()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.wait_for_others()
+        finally:
+            self.close()
+
+
+def open_session(options: StartOptions, *, own: bool = False) -> Session:
+    """Connect to the node of this home, or start one. Raises HomeError, NetworkError, UsageError, ControlError.
+
+    own   only a node of our own will do: HomeInUse where one runs
+    """
+    deadline_s = time.monotonic() + RETRY_S
+    while True:
+        client = connect(options.home)
+        if client is not None:
+            return _joined(options, client, own)
+        try:
+            return _started(options)
+        except HomeInUse:
+            # Another command is starting the node, or has just stopped one.
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(RETRY_STEP_S)
+
+
+def _started(options: StartOptions) -> Session:
+    from zmqchat.cli.local_node import LocalNode  # with it come the sockets, the store and their imports
+
+    whole = options.with_config()
+    local = (START_LOCAL or LocalNode)(whole)
+    local.start()
+    client = connect(options.home)
+    if client is None:
+        local.stop()
+        raise HomeInUse(str(options.home), None)
+    session = Session(whole, client, local)
+    for notice in session.status().get("notices", []):
+        note(notice)
+    return session
+
+
+def _joined(options: StartOptions, client: ControlClient, own: bool) -> Session:
+    try:
+        status = client.ask("status")
+        if own:
+            raise HomeInUse(str(options.home), status.get("pid"))
+        for line in options.disagreements(status.get("name"), status.get("settings")):
+            note(f"the node on this home runs already, without {line}")
+        for peer in options.peers:
+            client.ask("add_peer", address=peer)
+    except BaseException:
+        client.close()
+        raise
+    return Session(options, client, None)
