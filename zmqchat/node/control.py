@@ -153,6 +153,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._running: dict[str, tuple[Request, asyncio.Task[None]]] = {}
+        self._writing = asyncio.Lock()
         writer.transport.set_write_buffer_limits(high=CONTROL_WRITE_BUFFER_BYTES_MAX)
 
     async def run(self) -> None:
@@ -229,8 +230,9 @@ class _Connection:
                 await request.done(result)
 
     async def _write(self, record: Record) -> None:
-        self._writer.write(_line(record))
-        await self._writer.drain()
+        async with self._writing:  # Python 3.10 allows one drain at a time
+            self._writer.write(_line(record))
+            await self._writer.drain()
 
 
 async def _say(writer: asyncio.StreamWriter, error: Exception) -> None:

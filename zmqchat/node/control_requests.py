@@ -120,6 +120,7 @@ async def _status(request: Request) -> Record:
         "address": node.address,
         "peers": len(node.peers),
         "notices": list(node.notices),
+        "nobody_found": node.nobody_found(),
         "settings": jsonable(request.settings),
     }
 
@@ -179,6 +180,13 @@ async def _tail(request: Request) -> Record:
     return {}
 
 
+async def _history(request: Request) -> Record:
+    room = await request.node.join(request.text("room"))
+    for message in await room.history(request.number("last", 50, 0, LAST_MAX)):
+        await request.item(record=message_record(message))
+    return {}
+
+
 def _newest_of_each_author(messages: list[Message]) -> list[Message]:
     newest: dict[tuple[bytes, int], Message] = {}
     for message in messages:
@@ -216,6 +224,19 @@ async def _peers(request: Request) -> Record:
     for peer in node.known_peers() if request.flag("all") else node.peers:
         await request.item(peer=peer_record(peer))
     return {}
+
+
+async def _whoami(request: Request) -> Record:
+    node = request.node
+    return {
+        "id": peer_text(node.id),
+        "name": node.name,
+        "short": peer_short(node.id),
+        "mesh": jsonable(request.settings.get("mesh")),
+        "home": str(node.home),
+        "address": node.address,
+        "version": __version__,
+    }
 
 
 async def _add_peer(request: Request) -> Record:
@@ -269,11 +290,13 @@ OPERATIONS: Mapping[str, Callable[[Request], Awaitable[Record]]] = {
     "send": _send,
     "wait": _wait,
     "tail": _tail,
+    "history": _history,
     "join": _join,
     "leave": _leave,
     "rooms": _rooms,
     "members": _members,
     "peers": _peers,
+    "whoami": _whoami,
     "add_peer": _add_peer,
     "nobody_found": _nobody_found,
     "doctor": _doctor,

@@ -140,12 +140,14 @@ class SendStream:
         self._lines: asyncio.Queue[Line | None] = asyncio.Queue(maxsize=1)
         self._window = asyncio.Semaphore(CONTROL_SEND_WINDOW_EVENTS)
         self._unstored_bytes = 0
+        self._has_ended = False
         self._shrunk = asyncio.Event()
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def put(self, line: Line | None) -> None:
-        """The next line, None for the end; waits while the window is full."""
-        await self._lines.put(line)
+        """The next line, None for the end; waits while the window is full. Dropped when the stream has ended."""
+        if not self._has_ended:
+            await self._lines.put(line)
 
     async def run(self) -> None:
         """Send all lines until the end; returns when each is answered."""
@@ -170,6 +172,9 @@ class SendStream:
             while self._waiting:
                 await asyncio.wait(self._waiting)
         finally:
+            self._has_ended = True
+            if not self._lines.empty():
+                self._lines.get_nowait()  # who waits to put one goes on
             for task in self._waiting:
                 task.cancel()
 

@@ -1,0 +1,235 @@
+"""A node in memory with the public surface of `zmqchat.Node`: rooms that echo, peers and events that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from zmqchat.model.errors import BadText, DeliveryTimeout, NodeClosed
+from zmqchat.model.ids import MessageId, PeerId, RoomId, mesh_id, room_id, room_name_checked
+from zmqchat.node.home import Home
+from zmqchat.node.values import Member, NodeEvent, Peer
+
+if TYPE_CHECKING:
+    from zmqchat.node.node import Node
+
+EPOCH = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+
+
+def peer_id(letter: str) -> PeerId:
+    """A made-up peer id: 32 bytes of one letter."""
+    return PeerId(letter.encode("ascii") * 32)
+
+
+class FakeMessage:
+    """A message as faces see it."""
+
+    def __init__(self, room: FakeRoom, author: Peer, text: str | None, number: int, kind: str = "text") -> None:
+        self.room = room
+        self.author = author
+        self.text = text
+        self.id = MessageId(author.id, 1, number, number.to_bytes(8, "big"))
+        self.kind = kind
+        self.sent_at = EPOCH + timedelta(seconds=number)
+        self.live = True
+        self.backfill = False
+        self.content_type: str | None = None
+        self.value: object = None
+
+    def mark_read(self) -> None:
+        """Note that it was read."""
+        self.room.read.append(self.id)
+
+
+class FakePosting:
+    """What `post` gives: an id, and a Sent when awaited."""
+
+    def __init__(self, room: FakeRoom, message: MessageId) -> None:
+        self.id = message
+        self._room = room
+
+    def __await__(self) -> Generator[object, None, FakeSent]:
+        return self._stored().__await__()
+
+    async def _stored(self) -> FakeSent:
+        await self._room.node.disk.wait()
+        if self._room.node.store_error is not None:
+            raise self._room.node.store_error
+        self._room.durable(self.id)
+        return FakeSent(self.id, tuple(self._room.node.peers))
+
+
+class FakeSent:
+    """A stored message and who has it."""
+
+    def __init__(self, message: MessageId, delivered: tuple[Peer, ...]) -> None:
+        self.id = message
+        self.delivered = delivered
+        self.pending: tuple[Peer, ...] = ()
+
+
+class FakeRoom:
+    """A room in memory; what is posted appears in it once the fake disk lets it."""
+
+    def __init__(self, node: FakeNode, name: str) -> None:
+        self.node = node
+        self.name = name
+        self.id: RoomId = room_id(mesh_id("fake"), name)
+        self.stored: list[FakeMessage] = []
+        self.read: list[MessageId] = []
+        self.posted: dict[MessageId, FakeMessage] = {}
+        self.unread = 0
+        self._news = asyncio.Event()
+
+    @property
+    def members(self) -> list[Member]:
+        """The node itself and all its peers."""
+        return [Member(self.node.id, self.node.name, True), *(Member(p.id, p.name, p.online) for p in self.node.peers)]
+
+    def post(self, text: str) -> FakePosting:
+        """Accept a text."""
+        if not text:
+            raise BadText("a text has at least one character")
+        me = Peer(self.node.id, self.node.name, True)
+        message = FakeMessage(self, me, text, len(self.stored) + len(self.posted) + 1)
+        self.posted[message.id] = message
+        return FakePosting(self, message.id)
+
+    def durable(self, message: MessageId) -> None:
+        """The disk has it: it arrives in the room."""
+        found = self.posted.pop(message, None)
+        if found is not None:
+            self.arrive(found)
+
+    def said(self, author: Peer, text: str | None, kind: str = "text") -> FakeMessage:
+        """Somebody else's message arrives."""
+        message = FakeMessage(self, author, text, len(self.stored) + len(self.posted) + 1, kind)
+        self.arrive(message)
+        return message
+
+    def arrive(self, message: FakeMessage) -> None:
+        """A message becomes readable."""
+        self.stored.append(message)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let cursors look again."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def wait_for_room(self) -> None:
+        """There is always room."""
+
+    async def wait(self, message: MessageId, until: str, timeout: float | None = None, *, copies: int = 1) -> FakeSent:
+        """Whoever is a peer has it; with none it takes for ever."""
+        if len(self.node.peers) >= copies:
+            return FakeSent(message, tuple(self.node.peers))
+        try:
+            await asyncio.wait_for(self.node.somebody_came.wait(), timeout)
+        except asyncio.TimeoutError:
+            raise DeliveryTimeout(message, until, timeout or 0.0, [], []) from None
+        return FakeSent(message, tuple(self.node.peers))
+
+    def messages(self, after: str | None = None) -> AsyncIterator[FakeMessage]:
+        """What arrives from now on, or everything from "start"."""
+        return self._messages(0 if after == "start" else len(self.stored))
+
+    async def _messages(self, index: int) -> AsyncIterator[FakeMessage]:
+        while True:
+            while index < len(self.stored):
+                index += 1
+                yield self.stored[index - 1]
+            if self.node.is_closed:
+                raise NodeClosed("the node is stopped")
+            await self._news.wait()
+
+    async def history(self, last: int = 50) -> list[FakeMessage]:
+        """The last messages."""
+        return self.stored[-last:] if last else []
+
+
+class FakeNode:
+    """A node in memory.
+
+    disk            posts become durable while it is set
+    store_error     what a post fails with instead
+    somebody_came   what waits for delivery ends when it is set
+    """
+
+    def __init__(self, home: Path, name: str = "ann", *, home_lock: bool = False) -> None:
+        self.home = home
+        self.name = name
+        self.id = peer_id("a")
+        self.address = "127.0.0.1:42100"
+        self.peers: list[Peer] = []
+        self.strangers: list[Peer] = []
+        self.notices: list[str] = []
+        self.added: list[str] = []
+        self.nobody = "nobody found on eth0 (10.0.0.1): try --peer HOST:PORT"
+        self.report: dict[str, object] = {"name": name, "problems": ["the disk is nearly full: free some"]}
+        self.disk = asyncio.Event()
+        self.disk.set()
+        self.store_error: Exception | None = None
+        self.somebody_came = asyncio.Event()
+        self.is_closed = False
+        self.happened: asyncio.Queue[NodeEvent] = asyncio.Queue()
+        self.room_table: dict[str, FakeRoom] = {}
+        self._lock = Home.open(home) if home_lock else None
+
+    def as_node(self) -> Node:
+        """The same for code that is typed against the real one."""
+        return cast("Node", self)
+
+    async def start(self) -> None:
+        """Be in the lobby."""
+        await self.join("lobby")
+
+    async def stop(self) -> None:
+        """End all cursors."""
+        self.is_closed = True
+        for room in self.room_table.values():
+            room.wake()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def rooms(self) -> list[FakeRoom]:
+        """All rooms."""
+        return list(self.room_table.values())
+
+    def known_peers(self) -> list[Peer]:
+        """Those in touch, and the strangers."""
+        return [*self.peers, *self.strangers]
+
+    async def join(self, name: str, latest_first: bool = False) -> FakeRoom:
+        """The room of this name."""
+        checked = room_name_checked(name)
+        return self.room_table.setdefault(checked, FakeRoom(self, checked))
+
+    async def leave(self, name: str) -> None:
+        """Forget a room."""
+        self.room_table.pop(room_name_checked(name), None)
+
+    def add_peer(self, address: str) -> None:
+        """Note an address."""
+        self.added.append(address)
+
+    def nobody_found(self) -> str | None:
+        """The line, while there is no peer."""
+        return None if self.peers else self.nobody
+
+    async def doctor(self, peer: str | None = None) -> Mapping[str, object]:
+        """The report that the test has set."""
+        return {**self.report, "peer": peer} if peer is not None else self.report
+
+    async def linger(self, timeout: float) -> bool:
+        """Whether a peer is there."""
+        return bool(self.peers)
+
+    async def events(self) -> AsyncIterator[NodeEvent]:
+        """What the test puts into `happened`."""
+        while True:
+            yield await self.happened.get()
