@@ -156,3 +156,20 @@ def test_a_folder_without_a_file_is_unusable(tmp_path: Path) -> None:
     """What is not there is no damage."""
     with pytest.raises(HomeUnusable, match="can't be read"):
         check_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(PermissionError(13, "Permission denied"), "owns it"), (OSError(5, "Input/output error"), "check the disk")],
+)
+def test_a_file_that_can_not_be_read_says_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, text: str
+) -> None:
+    """Another user's file, or a failing disk; root may read all, so the system's answer is given by hand."""
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(HomeUnusable, match=text):
+        check_file(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zmqchat.model.errors import HomeUnusable
-from zmqchat.store.filesystems import check_filesystem, filesystem_kind, free_bytes, sync_folder
+from zmqchat.store.filesystems import allocate, check_filesystem, filesystem_kind, free_bytes, sync_folder
 
 
 def _mounts(tmp_path: Path, *lines: str) -> Path:
@@ -59,3 +59,26 @@ def test_room_and_syncing_bear_a_missing_folder(tmp_path: Path) -> None:
     assert (free_bytes(tmp_path) or 0) > 0
     sync_folder(tmp_path)
     sync_folder(tmp_path / "missing")
+
+
+def test_an_allocated_file_has_its_blocks_and_keeps_its_content(tmp_path: Path) -> None:
+    """A hole would hold nothing back."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    allocate(path, 100_000)
+    status = path.stat()
+    assert status.st_size == 100_000
+    assert status.st_blocks * 512 >= 100_000
+    assert path.read_bytes()[:8] == b"content\0"
+    allocate(path, 10)
+    assert path.stat().st_size == 100_000
+
+
+def test_files_are_allocated_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS and Windows: what lacks is written."""
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    (tmp_path / "file").write_bytes(b"content")
+    allocate(tmp_path / "file", 5_000)
+    assert (tmp_path / "file").read_bytes() == b"content" + bytes(4_993)

@@ -143,7 +143,7 @@ def test_a_full_queue_refuses_in_its_turn(bench: Bench, monkeypatch: pytest.Monk
 
 def test_the_map_grows_as_far_as_a_group_needs(bench: Bench) -> None:
     """Whatever was foreseen, a group that finds the map full is run again from its inputs."""
-    bench.disk.make_room = lambda _bytes_ahead: None  # type: ignore[method-assign]  # nothing is foreseen
+    bench.disk.make_room = lambda bytes_ahead: None  # type: ignore[method-assign]  # nothing is foreseen
     bench.put(0, b"large", bytes(3 * MIB))
     assert bench.outcomes.of(0).ok
     assert bench.value(b"large") == bytes(3 * MIB)

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.support.requirements import require
 from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId, RoomId
 from zmqchat.protocol.effects import PutArrival, PutBatch, PutFrontier, Write
 from zmqchat.store.lmdb_store import LmdbStore, open_store
-from zmqchat.store.store import MessageStore, StoreOutcome
+from zmqchat.store.memory import MemoryStore
+from zmqchat.store.store import MessageStore, Notify, StoreOutcome
 from zmqchat.wire.batches import BATCH_LABEL, BATCH_VERSION, HEADER, pack_batch
 
 ROOM = RoomId(b"r" * 16)
@@ -94,10 +96,10 @@ def branch_of(number: int) -> bytes:
     return MAIN_BRANCH if number == 0 else number.to_bytes(8, "big")
 
 
-def open_here(folder: Path, outcomes: Outcomes | None = None, **options: Any) -> LmdbStore:
+def open_here(folder: Path, notify: Notify | None = None, **options: Any) -> LmdbStore:
     """Open the store of a test's folder as one machine in one boot does."""
     settings: dict[str, Any] = {"machine_id": b"machine", "boot_id": b"boot", "store_id": b"s" * 16, **options}
-    return open_store(folder, Outcomes() if outcomes is None else outcomes, **settings)
+    return open_store(folder, Outcomes() if notify is None else notify, **settings)
 
 
 @contextmanager
@@ -121,3 +123,23 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 def make_read_only(disk: Path) -> None:
     """Mount a small disk anew, read-only: unlike a folder's mode this binds root too."""
     subprocess.run(["mount", "-o", "remount,ro", os.fspath(disk)], check=True)
+
+
+class Bench:
+    """A store and who listens to it."""
+
+    def __init__(self, make: Callable[[Outcomes], MessageStore]) -> None:
+        self.outcomes = Outcomes()
+        self.store = make(self.outcomes)
+        self._tokens = count()
+
+    def put(self, *writes: Write) -> StoreOutcome:
+        """Submit and wait."""
+        return put(self.store, self.outcomes, next(self._tokens), writes)
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {
+    "disk": lambda folder: Bench(lambda outcomes: open_here(folder / "store", outcomes)),
+    "memory": lambda _folder: Bench(lambda outcomes: MemoryStore(outcomes)),
+}
+"""The store on disk and its twin, by name: a contract suite runs over both."""

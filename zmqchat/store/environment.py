@@ -6,6 +6,7 @@ gate lets running reads end and holds new ones back meanwhile.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -19,11 +20,16 @@ import lmdb
 from zmqchat.model.errors import HomeUnusable, NodeClosed, StoreBroken, StoreDamaged, ZmqChatError
 from zmqchat.model.limits import MIB, READERS_MAX
 from zmqchat.store.checks import FIX
+from zmqchat.store.filesystems import allocate
 from zmqchat.store.gate import Gate
 from zmqchat.store.layout import DATABASES
 
 MAP_BYTES_MAX: Final = 1024 * MIB if sys.maxsize < 2**32 else 2**46
 """Where the map stops growing: what the address space bears."""
+
+LOCK_FILE: Final = "lock.mdb"
+LOCK_BYTES: Final = 128 * READERS_MAX
+"""More than its header and READERS_MAX slots of 64 bytes need."""
 
 GATE_TIMEOUT_S: Final = 30.0
 READER_CHECK_S: Final = 3600.0
@@ -63,6 +69,7 @@ class Environment:
         self._lmdb: lmdb.Environment | None = self._open()
 
     def _open(self) -> lmdb.Environment:
+        self._reserve_lock_file()
         environment = None
         try:
             environment = lmdb.open(
@@ -82,6 +89,15 @@ class Environment:
                 environment.close()
             raise opening_error(self.folder, error) from error
         return environment
+
+    def _reserve_lock_file(self) -> None:
+        """LMDB leaves holes in its lock file, which it maps; nothing of it is open here at this moment."""
+        try:
+            allocate(self.folder / LOCK_FILE, LOCK_BYTES)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise no_room(self.folder) from error
+            # Whatever else it is, LMDB tells it, or does without the file where the disk is read-only.
 
     # Transactions ------------------------------------------------------------------------------------
 
@@ -105,7 +121,7 @@ class Environment:
         finally:
             self._gate.leave()
 
-    def write(self, fill: Callable[[lmdb.Transaction[bytes], dict[str, lmdb._Database]], None]) -> None:
+    def write(self, fill: Callable[[lmdb.Transaction[bytes], dict[str, lmdb._Database]], object]) -> None:
         """Run `fill` in a write transaction and commit it. Raises lmdb.Error; then nothing of it is kept."""
         transaction = self._opened().begin(write=True)
         try:
@@ -184,6 +200,11 @@ class Environment:
         self._databases = {}
         if environment is not None:
             environment.close()
+
+
+def no_room(folder: Path) -> HomeUnusable:
+    """The error of a store that finds no room to be opened."""
+    return HomeUnusable(f"no room left on the disk that holds {folder}: free some and start again")
 
 
 def opening_error(folder: Path, error: Exception) -> ZmqChatError:

@@ -66,6 +66,22 @@ def free_bytes(folder: Path) -> int | None:
         return None
 
 
+def allocate(path: Path, size_bytes: int) -> None:
+    """Have a file of at least this size with blocks of its own on the disk. Raises OSError, as where there is no room.
+
+    A hole would hold nothing back: writing into it through a map kills the process (SIGBUS) on a full disk.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size_bytes)
+        else:
+            lacking = size_bytes - os.lseek(descriptor, 0, os.SEEK_END)
+            os.write(descriptor, bytes(max(0, lacking)))
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in this folder durable; where folders can't be synced (Windows) the system does it."""
     try:

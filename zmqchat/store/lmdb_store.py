@@ -23,9 +23,9 @@ import lmdb
 from zmqchat.model.errors import HomeInUse, HomeUnusable, NodeClosed, NotStored, WrongProcess
 from zmqchat.model.limits import MAP_BYTES_MIN, READ_THREADS_MAX, STORE_FREE_BYTES_MIN
 from zmqchat.protocol.effects import Write
-from zmqchat.store import about
+from zmqchat.store.about import SETTLED_BY, Place, Record, closed, first_record, opened, place, read_record
 from zmqchat.store.checks import DATA_FILE, check_file
-from zmqchat.store.environment import MAP_BYTES_MAX, Environment, opening_error
+from zmqchat.store.environment import MAP_BYTES_MAX, Environment, no_room, opening_error
 from zmqchat.store.filesystems import check_filesystem, free_bytes, sync_folder
 from zmqchat.store.layout import ABOUT
 from zmqchat.store.reading import Cursor, Reading, Snapshot
@@ -59,7 +59,7 @@ class _LmdbSnapshot(NamedTuple):
 class LmdbStore(Reading):
     """One node's store on disk; made by `open_store` or, for looking only, by `inspect_store`."""
 
-    def __init__(self, environment: Environment, here: about.Place, claim: Claim | None) -> None:
+    def __init__(self, environment: Environment, here: Place, claim: Claim | None) -> None:
         super().__init__(self._snapshot)
         self.info = StoreInfo(bytes(16), 0, fresh=False, clean=True, same_boot=True, moved=False)
         self._environment = environment
@@ -70,25 +70,25 @@ class LmdbStore(Reading):
         self._writer: Writer | None = None
         self._closed = False
 
-    def _look(self) -> about.Record:
+    def _look(self) -> Record:
         """What the store tells of itself. Raises StoreVersion or StoreDamaged."""
-        record = about.read_record(self.get, os.fspath(self._environment.folder))
-        _, self.info = about.opened(record, self._here)
+        record = read_record(self.get, os.fspath(self._environment.folder))
+        _, self.info = opened(record, self._here)
         return record
 
     def _take_over(self, notify: Notify, warnings: tuple[str, ...]) -> None:
         """Begin a new generation and start the writer. Raises HomeUnusable where the disk has no room."""
         record = self._look()
-        opened, info = about.opened(record, self._here)
+        renewed, info = opened(record, self._here)
         self.info = info._replace(warnings=warnings)
         space = Space(self._environment.folder)
         try:
-            self._put_rows(opened.rows())
+            self._put_rows(renewed.rows())
         except lmdb.Error as error:
             if not space.lacks(error, 0):
                 raise opening_error(self._environment.folder, error) from error
             space.ran_full()
-            self._put_rows_on_a_full_disk(space, opened.rows())
+            self._put_rows_on_a_full_disk(space, renewed.rows())
         self._writer = Writer(self._environment, space, notify, complete=self._complete, last=self._mark_clean)
         self._writer.start()
 
@@ -97,7 +97,7 @@ class LmdbStore(Reading):
             space.give_up_reserve()
             self._put_rows(rows)
         except lmdb.Error as error:
-            raise _no_room(self._environment.folder) from error
+            raise no_room(self._environment.folder) from error
 
     def _put_rows(self, rows: dict[bytes, bytes]) -> None:
         def fill(transaction: lmdb.Transaction[bytes], databases: dict[str, lmdb._Database]) -> None:
@@ -108,15 +108,15 @@ class LmdbStore(Reading):
 
     def _complete(self, rows: Rows) -> None:
         """Record where the store lies now, together with the row that settles the own log."""
-        table, key = about.SETTLED_BY
+        table, key = SETTLED_BY
         if key in rows.get(table, ()):
-            record = about.read_record(self.get, os.fspath(self._environment.folder))
+            record = read_record(self.get, os.fspath(self._environment.folder))
             rows.setdefault(ABOUT, {}).update(record._replace(place=self._here).rows())
 
     def _mark_clean(self) -> None:
         try:
-            record = about.read_record(self.get, os.fspath(self._environment.folder))
-            self._put_rows(about.closed(record, self._here).rows())
+            record = read_record(self.get, os.fspath(self._environment.folder))
+            self._put_rows(closed(record, self._here).rows())
         except Exception as error:  # noqa: BLE001 - a failing disk: the next start sees an unclean stop, the safe side
             _log.warning("the store could not be marked as closed: %s", error, exc_info=True)
 
@@ -215,7 +215,7 @@ def open_store(
         if not (folder / DATA_FILE).exists():
             _make(folder, store_id)
         size_bytes = check_file(folder)
-        here = about.place(machine_id, boot_id, (folder / DATA_FILE).stat().st_ino)
+        here = place(machine_id, boot_id, (folder / DATA_FILE).stat().st_ino)
         environment = Environment(folder, map_bytes=max(map_bytes, 2 * size_bytes), map_bytes_max=map_bytes_max)
         store = LmdbStore(environment, here, claim)
         store._take_over(notify, warnings)
@@ -240,7 +240,7 @@ def inspect_store(folder: Path) -> LmdbStore:
     try:
         size_bytes = check_file(folder)
         environment = Environment(folder, map_bytes=max(MAP_BYTES_MIN, 4 * size_bytes), read_only=True)
-        store = LmdbStore(environment, about.place(b"", b"", (folder / DATA_FILE).stat().st_ino), claim)
+        store = LmdbStore(environment, place(b"", b"", (folder / DATA_FILE).stat().st_ino), claim)
         store._look()
     except BaseException:
         if store is not None:
@@ -268,23 +268,23 @@ def _make(folder: Path, store_id: bytes) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(mode=0o700)
         environment = Environment(temporary, map_bytes=MAP_BYTES_MIN)
-        store = LmdbStore(environment, about.place(b"", b"", 0), None)
+        store = LmdbStore(environment, place(b"", b"", 0), None)
         try:
-            store._put_rows(about.first_record(store_id).rows())
+            store._put_rows(first_record(store_id).rows())
         finally:
             store.close()
         os.replace(temporary / DATA_FILE, folder / DATA_FILE)
         sync_folder(folder)
         sync_folder(folder.parent)
-    except OSError as error:
-        raise _no_store(folder, error) from error
-    except (lmdb.Error, HomeUnusable) as error:
+    except (OSError, lmdb.Error, HomeUnusable) as error:
         free = free_bytes(folder)
         if free is not None and free < STORE_FREE_BYTES_MIN:
-            raise _no_room(folder) from error
-        if isinstance(error, HomeUnusable):
-            raise
-        raise opening_error(folder, error) from error
+            raise no_room(folder) from error
+        if isinstance(error, OSError):
+            raise _no_store(folder, error) from error
+        if isinstance(error, lmdb.Error):
+            raise opening_error(folder, error) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -298,10 +298,6 @@ def _timed(function: Callable[[], Result]) -> Result:
         took_s = time.monotonic() - began_s
         if took_s > SLOW_READ_S:
             _log.warning("a read of the store took %.1f s: %s", took_s, getattr(function, "__qualname__", function))
-
-
-def _no_room(folder: Path) -> HomeUnusable:
-    return HomeUnusable(f"no room left on the disk that holds {folder}: free some and start again")
 
 
 def _no_store(folder: Path, error: OSError) -> HomeUnusable:

@@ -8,7 +8,6 @@ positions, peers, deletions) may give the reserve up to get through. The reserve
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Final
 import lmdb
 
 from zmqchat.model.limits import STORE_FREE_BYTES_MIN, STORE_RESERVE_BYTES
-from zmqchat.store.filesystems import free_bytes
+from zmqchat.store.filesystems import allocate, free_bytes
 
 RESERVE_FILE: Final = "reserve"
 RETRY_S: Final = 5.0
@@ -77,11 +76,7 @@ class Space:
         if not self._roomy():
             return False
         try:
-            descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                _fill(descriptor)
-            finally:
-                os.close(descriptor)
+            allocate(self._reserve, STORE_RESERVE_BYTES)
         except OSError:
             self._reserve.unlink(missing_ok=True)
             return False
@@ -93,11 +88,3 @@ class Space:
 
     def _needed(self, size_bytes: int) -> int:
         return 2 * size_bytes + STORE_FREE_BYTES_MIN
-
-
-def _fill(descriptor: int) -> None:
-    # A sparse file would reserve nothing.
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, STORE_RESERVE_BYTES)
-    else:
-        os.write(descriptor, bytes(STORE_RESERVE_BYTES))
