@@ -4,58 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.control_clients import Client, Fields, connect
 from tests.support.fakenode import FakeNode
 from zmqchat.model.limits import CONTROL_CLIENTS_MAX, CONTROL_LINE_BYTES_MAX, CONTROL_REQUESTS_MAX
 from zmqchat.node import control
 from zmqchat.node.control import ControlServer, peer_uid
 from zmqchat.node.control_address import TOKEN_FILE, read_loopback_address
 from zmqchat.node.home import control_path
-
-Fields = dict[str, Any]
-
-
-class Client:
-    """A raw control client."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def say(self, *lines: Fields) -> None:
-        """Send lines."""
-        for line in lines:
-            self.writer.write(json.dumps(line).encode() + b"\n")
-        await self.writer.drain()
-
-    async def hear(self) -> Fields:
-        """The next line; empty where the server has cut the connection."""
-        line = await asyncio.wait_for(self.reader.readline(), 5)
-        answer: Fields = json.loads(line) if line else {}
-        return answer
-
-    async def ask(self, operation: str, **fields: object) -> Fields:
-        """A request of one answer."""
-        await self.say({"id": "1", "op": operation, **fields})
-        return await self.hear()
-
-    async def close(self) -> None:
-        """Leave."""
-        self.writer.close()
-        with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
-
-
-async def connect(home: Path) -> Client:
-    """A new client of the node on this home."""
-    return Client(*await asyncio.open_unix_connection(control_path(home), limit=CONTROL_LINE_BYTES_MAX))
 
 
 @pytest.fixture

@@ -96,7 +96,13 @@ class FakeRoom:
         me = Peer(self.node.id, self.node.name, True)
         message = FakeMessage(self, me, text, len(self.stored) + len(self.posted) + 1)
         self.posted[message.id] = message
+        self.wake()
         return FakePosting(self, message.id)
+
+    async def has_posted(self, count: int) -> None:
+        """Wait until so many texts wait for the disk."""
+        while len(self.posted) < count:
+            await self._news.wait()
 
     def durable(self, message: MessageId) -> None:
         """The disk has it: it arrives in the room."""
