@@ -56,6 +56,7 @@ from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.wire.batches import unpack_batch
 from zmqchat.wire.events import body_text, decode_event
+from zmqchat.wire.frames import Frame, decode
 
 MESH = mesh_id("test")
 WALL_START_MS = 1_700_000_000_000
@@ -373,6 +374,23 @@ class FakeNode:
         self.alive = False
         for other in self.net.others(self):
             self.net.unlink(self, other)
+
+
+class FrameFilter:
+    """What a node sends to one peer, decoded, from now on."""
+
+    def __init__(self, node: FakeNode, peer: PeerId) -> None:
+        self._node = node
+        self._peer = peer
+        self._position = len(node.sent)
+
+    def take(self) -> list[Frame]:
+        """The frames since the last call."""
+        part = self._node.sent[self._position :]
+        self._position = len(self._node.sent)
+        frames = [decode(payload) for peer, payload in part if peer == self._peer]
+        assert all(isinstance(frame, Frame) for frame in frames)
+        return [frame for frame in frames if isinstance(frame, Frame)]
 
 
 @dataclass(slots=True)

@@ -119,6 +119,13 @@ class OwnLogAhead(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForkGrew(Fact):
+    """A forked log of this room has changed here: what peers hold of it may have other names now."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogOffered(Fact):
     """A linked peer holds these ranges (first, end, head, previous) of a log, and wants nothing below its floor."""
 

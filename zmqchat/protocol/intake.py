@@ -30,7 +30,7 @@ from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import BATCH_BYTES_MAX, FAR_BATCHES_MAX, FAR_BYTES_MAX, MIB
 from zmqchat.protocol.data_effects import LogDenied, LogForked
-from zmqchat.protocol.data_facts import BatchHeld, BatchReceived, BatchSettled, CommitWanted, OwnLogAhead
+from zmqchat.protocol.data_facts import BatchHeld, BatchReceived, BatchSettled, CommitWanted, ForkGrew, OwnLogAhead
 from zmqchat.protocol.effects import Effect, LoadRange
 from zmqchat.protocol.facts import Fact, Instant, RangeLoaded
 from zmqchat.protocol.ledger import Group, Ledger
@@ -228,6 +228,8 @@ class Intake(Machine):
                 notes.append(BatchSettled(peer=item.peer, request=item.request, kept=True))
             for (peer, request), pushed in item.others.items():
                 notes += _held(peer, pushed, request, room, key)
+            if self._ledger.rooms[room].frontier.is_forked(key.author, key.log):
+                notes.append(ForkGrew(room=room))
         self._try_far(group)
         return notes
 

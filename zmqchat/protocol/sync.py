@@ -14,8 +14,9 @@ Both then ask for what they lack (`fetching`); this machine asks for no batch. A
 is remembered with the ledger's version, by the peer's store and its generation (a restart begins anew):
 the next Frontiers of that room to that store hold only the logs that changed here since then.
 
-It happens on a new link (the smaller id begins), on a room joined, and every sync_interval_s with one
-linked peer at random. EXCHANGES_AT_ONCE_MAX of ours run at once, others wait; one without progress for
+It happens on a new link (the smaller id begins), on a room joined, every sync_interval_s with one linked
+peer at random, and soon after a forked log has changed (only when its branches have their names here can
+others tell what is missing). EXCHANGES_AT_ONCE_MAX of ours run at once, others wait; one without progress for
 sync_idle_s is dropped. A peer has one exchange with us at a time: a new one replaces the old.
 """
 
@@ -31,7 +32,15 @@ from zmqchat.model.config import Config
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import EXCHANGES_AT_ONCE_MAX, KIB, SUMMARY_ENTRIES_MAX
-from zmqchat.protocol.data_facts import ExchangeEnded, InterestTold, LogOffered, OwnLogAhead, PeerHolds, RoomJoined
+from zmqchat.protocol.data_facts import (
+    ExchangeEnded,
+    ForkGrew,
+    InterestTold,
+    LogOffered,
+    OwnLogAhead,
+    PeerHolds,
+    RoomJoined,
+)
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, NodeStarted, TimerFired
 from zmqchat.protocol.interests import Interests
@@ -47,6 +56,9 @@ STORES_REMEMBERED_MAX = 256
 
 FRAME_BYTES_AIM = 192 * KIB
 """What a frame of frontiers is filled to by estimate."""
+
+FORK_WAIT_S = 1.0
+"""How long changes of forked logs are gathered before peers are asked to compare: forks are rare, or an attack."""
 
 _STATE_BYTES = 72
 _RANGE_BYTES = 90
@@ -88,11 +100,13 @@ class Sync(Machine):
         self._begun: dict[PeerId, _Exchange] = {}
         self._answered: dict[PeerId, _Exchange] = {}
         self._queue: dict[PeerId, None] = {}
+        self._forked: dict[RoomId, None] = {}
         self._same: dict[tuple[bytes, int], dict[RoomId, int]] = {}
         self.facts = {
             NodeStarted: self._started,
             InterestTold: self._interest_told,
             RoomJoined: self._room_joined,
+            ForkGrew: self._fork_grew,
             PeerUnlinked: self._unlinked,
             TimerFired: self._timer_fired,
         }
@@ -116,6 +130,11 @@ class Sync(Machine):
         for peer in self._interests.peers_in(fact.room):
             self._begin_soon(peer, at)
 
+    def _fork_grew(self, fact: ForkGrew, at: Instant) -> None:
+        if not self._forked:
+            self.outbox.append(SetTimer(name=(self.timer, "fork"), at_s=at.now_s + FORK_WAIT_S))
+        self._forked[fact.room] = None
+
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
         self._begun.pop(fact.peer, None)
         self._answered.pop(fact.peer, None)
@@ -128,6 +147,10 @@ class Sync(Machine):
             if peers:
                 self._begin_soon(self._rng.choice(peers), at)
             self._set_round_timer(at)
+        if fact.name[1] == "fork":
+            forked, self._forked = self._forked, {}
+            for peer in dict.fromkeys(peer for room in forked for peer in self._interests.peers_in(room)):
+                self._begin_soon(peer, at)
         for table in (self._begun, self._answered):
             for peer in [peer for peer, e in table.items() if at.now_s - e.at_s >= self._config.sync_idle_s]:
                 del table[peer]
