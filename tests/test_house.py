@@ -174,4 +174,5 @@ def test_planted_gaps_in_docstrings_and_sleeps_are_found() -> None:
 def _quoted_modules(source: Source) -> set[str]:
     """Modules that the source names in strings, as the lazy exports of `zmqchat` do."""
     strings = (node.value for node in ast.walk(source.tree) if isinstance(node, ast.Constant))
-    return {text for text in strings if isinstance(text, str) and text.startswith("zmqchat.") and " " not in text}
+    names = (text.partition(":")[0] for text in strings if isinstance(text, str) and " " not in text)
+    return {name for name in names if name.startswith("zmqchat.")}
