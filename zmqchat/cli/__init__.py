@@ -1,1 +1,1 @@
-"""Layer 7: the command line. A command imports what it needs when it runs, so that help and small commands are quick."""
+"""Layer 7: the command line. A command imports what it needs when it runs, so that help is quick."""

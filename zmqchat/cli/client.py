@@ -5,6 +5,7 @@ One thread reads; any thread may write. What a request answers is said in `zmqch
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import json
@@ -60,13 +61,19 @@ class ControlClient:
 
     def items(self, operation: str, **fields: object) -> Iterator[Fields]:
         """Ask for several answers. Raises Refused or Disconnected."""
-        for answer in self.stream(operation, **fields):
-            if "item" in answer:
-                yield answer["item"]
+        return self.answers(self.begin(operation, **fields))
 
     def stream(self, operation: str, **fields: object) -> Iterator[Fields]:
         """All answers to a request, `done` the last. Raises Refused or Disconnected."""
-        request = self.begin(operation, **fields)
+        return self._answers(self.begin(operation, **fields))
+
+    def answers(self, request: str) -> Iterator[Fields]:
+        """The items of a request that was begun. Raises Refused or Disconnected."""
+        for answer in self._answers(request):
+            if "item" in answer:
+                yield answer["item"]
+
+    def _answers(self, request: str) -> Iterator[Fields]:
         while True:
             answer = self.read()
             if answer.get("id", request) != request:
@@ -111,10 +118,8 @@ class ControlClient:
 
     def close(self) -> None:
         """Leave; a thread that reads is woken."""
-        try:
+        with contextlib.suppress(OSError):  # the node has left first
             self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the node has left first
         self._reader.close()
         self._connection.close()
 
