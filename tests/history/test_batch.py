@@ -208,16 +208,28 @@ def test_deleting_bodies_changes_no_digest() -> None:
         assert opened.digest == whole.digest and list(opened.digests) == list(whole.digests)
 
 
-def test_a_batch_packed_otherwise_is_the_same_batch() -> None:
-    """Hostile 21: longer encodings are taken as they came, with the same digest and header."""
+def test_events_packed_otherwise_are_taken_as_they_came() -> None:
+    """Hostile 21: the digest is over the author's bytes, so longer encodings of an event stay what they are."""
+    short = text("hello")
+    longer = b"\xdc\x00\x05" + short[1:]
+    opened = open_batch(Forged().raw([longer]), CRYPTO)
+    assert isinstance(opened, Batch)
+    assert opened.events == [longer] and opened.digests == CRYPTO.event_digests([longer])
+
+
+def test_a_relay_cannot_pack_a_batch_otherwise() -> None:
+    """What no signature covers has one form: else the same batch would be kept in several."""
     mine = sealed([text("hello")])
     header = mine.raw[3 : 3 + HEADER.size]
-    longer = b"\xdd\x00\x00\x00\x03" + b"\xc6\x00\x00\x00" + bytes([HEADER.size]) + header
-    longer += msgpack.packb(list(mine.events)) + msgpack.packb(mine.signature)
-    opened = open_batch(longer, CRYPTO)
-    assert isinstance(opened, Batch)
-    assert opened.digest == mine.digest and opened.raw == longer
-    assert peek(longer) == peek(mine.raw)
+    events, signature = msgpack.packb(list(mine.events)), msgpack.packb(mine.signature)
+    assert b"\x93\xc4" + bytes([HEADER.size]) + header + events + signature == mine.raw
+    for longer in (
+        b"\xdd\x00\x00\x00\x03\xc4" + bytes([HEADER.size]) + header + events + signature,
+        b"\x93\xc6\x00\x00\x00" + bytes([HEADER.size]) + header + events + signature,
+        b"\x93\xc4" + bytes([HEADER.size]) + header + b"\xdc\x00\x01" + events[1:] + signature,
+        b"\x93\xc4" + bytes([HEADER.size]) + header + events + b"\xc5\x00" + signature[1:],
+    ):
+        assert isinstance(open_batch(longer, CRYPTO), Fault)
 
 
 @given(sizes=st.lists(st.one_of(st.integers(30, 100), st.integers(10_000, EVENT_BYTES_MAX)), max_size=1100))
