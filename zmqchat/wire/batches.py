@@ -71,7 +71,7 @@ def _events(packed: bytes) -> list[bytes]:
     try:
         unpacker.feed(memoryview(packed)[start:])
         return list(islice(unpacker, min(count, BATCH_EVENTS_MAX)))
-    except Exception:  # msgpack's exceptions share no root; what is missing the caller finds
+    except Exception:  # noqa: BLE001 - msgpack's exceptions share no root; what is missing the caller finds
         return []
 
 
