@@ -159,7 +159,7 @@ PAGES_IN_FLIGHT_MAX: Final = 8
 EXCHANGES_AT_ONCE_MAX: Final = 4
 """Full frontier exchanges that run at once."""
 
-SUMMARY_ENTRIES_MAX: Final = 4_096
+SUMMARY_ENTRIES_MAX: Final = 2_048
 """Rooms or logs in one frame of a summary; more come in further frames."""
 
 REPAIR_BYTES_PER_S_MAX: Final = 256 * MIB

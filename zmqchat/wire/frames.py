@@ -12,7 +12,16 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.faults import Fault
-from zmqchat.model.ids import BRANCH_BYTES, DIGEST_BYTES, MESH_ID_BYTES, PEER_ID_BYTES, ROOM_ID_BYTES, MeshId, PeerId, RoomId
+from zmqchat.model.ids import (
+    BRANCH_BYTES,
+    DIGEST_BYTES,
+    MESH_ID_BYTES,
+    PEER_ID_BYTES,
+    ROOM_ID_BYTES,
+    MeshId,
+    PeerId,
+    RoomId,
+)
 from zmqchat.model.limits import (
     DOOR_FRAME_BYTES_MAX,
     FRAME_BYTES_MAX,
@@ -20,7 +29,7 @@ from zmqchat.model.limits import (
     ROOMS_MAX,
     SUMMARY_ENTRIES_MAX,
 )
-from zmqchat.wire.fields import Field, U64_MAX, binary, endpoint, fixed, flag, integer, many, record, string
+from zmqchat.wire.fields import U64_MAX, Field, binary, endpoint, fixed, flag, integer, many, record, string
 from zmqchat.wire.packing import Malformed, pack, unpack
 
 NONCE_BYTES: Final = 16
@@ -28,7 +37,7 @@ SIGNATURE_BYTES: Final = 64
 ENDPOINTS_DECODED_MAX: Final = 1_000
 """Endpoints that a HELLO may name and still be read; admission keeps the first 8."""
 PEER_ENTRIES_MAX: Final = 256
-PAGE_BATCHES_MAX: Final = 4_096
+PAGE_BATCHES_MAX: Final = 2_048
 REPORT_LINES_MAX: Final = 64
 
 
@@ -169,7 +178,7 @@ class Peers(Frame):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interest(Frame):
-    """All rooms that the sender is in."""
+    """All rooms that the sender is in; on the wire one run of bytes."""
 
     rooms: tuple[RoomId, ...]
 
@@ -299,6 +308,16 @@ _signature = fixed(SIGNATURE_BYTES)
 _versions = many(integer(255), 16)
 _features = many(string(64), 32)
 _endpoints = many(endpoint, ENDPOINTS_DECODED_MAX)
+
+
+def _rooms(value: Any) -> tuple[RoomId, ...]:
+    """All rooms as one run of bytes: 4,096 of them are more than an array may hold."""
+    joined = binary(value)
+    if len(joined) % ROOM_ID_BYTES or len(joined) > ROOMS_MAX * ROOM_ID_BYTES:
+        raise Malformed("rooms")
+    return tuple([RoomId(joined[at : at + ROOM_ID_BYTES]) for at in range(0, len(joined), ROOM_ID_BYTES)])
+
+
 _range = record(RangeState, _number, _number, _digest, _digest)
 
 _TABLE: Final[dict[int, _Codec]] = {
@@ -318,19 +337,15 @@ _TABLE: Final[dict[int, _Codec]] = {
     18: _Codec(Ping, (_u64, _u64), 256),
     19: _Codec(Pong, (_u64, _u64), 256),
     20: _Codec(Bye, (string(64),), 256),
-    21: _Codec(
-        Peers, (many(record(PeerEntry, _peer, flag, many(endpoint, 64)), PEER_ENTRIES_MAX),), FRAME_BYTES_MAX
-    ),
-    22: _Codec(Interest, (many(_room, ROOMS_MAX),), FRAME_BYTES_MAX),
+    21: _Codec(Peers, (many(record(PeerEntry, _peer, flag, many(endpoint, 64)), PEER_ENTRIES_MAX),), FRAME_BYTES_MAX),
+    22: _Codec(Interest, (_rooms,), FRAME_BYTES_MAX),
     33: _Codec(
         Have,
         (_room, _peer, many(record(HaveEntry, _peer, _number, _branch, _number), SUMMARY_ENTRIES_MAX)),
         FRAME_BYTES_MAX,
     ),
     40: _Codec(Summary, (_u64, _nonce, flag), 256),
-    41: _Codec(
-        RoomHashes, (_u64, many(record(RoomHash, _room, _nonce), SUMMARY_ENTRIES_MAX), flag), FRAME_BYTES_MAX
-    ),
+    41: _Codec(RoomHashes, (_u64, many(record(RoomHash, _room, _nonce), SUMMARY_ENTRIES_MAX), flag), FRAME_BYTES_MAX),
     42: _Codec(
         Frontiers,
         (
@@ -370,6 +385,8 @@ def encode(frame: Frame) -> bytes:
     if isinstance(frame, Push):
         return PUSH_PREFIX + frame.batch
     kind = type(frame)
+    if isinstance(frame, Interest):
+        return bytes([_BYTE_OF[kind]]) + pack([b"".join(frame.rooms)])
     return bytes([_BYTE_OF[kind]]) + pack([getattr(frame, name) for name in _NAMES[kind]])
 
 
