@@ -24,7 +24,7 @@ from zmqchat.model.limits import (
     TEXT_BYTES_MAX,
 )
 from zmqchat.wire.fields import U64_MAX, Field, fixed, integer, many, record, string
-from zmqchat.wire.packing import MAP_MAX, Malformed, check_depth, pack, unpack
+from zmqchat.wire.packing import MAP_MAX, Malformed, pack, unpack
 
 SALT_BYTES: Final = 16
 
@@ -133,8 +133,8 @@ def check_app_value(content_type: str, value: object) -> list[object]:
     try:
         string(CONTENT_TYPE_BYTES_MAX)(content_type)
         body: list[object] = [content_type, value]
-        packed = pack(body)
-        check_depth(unpack(packed, map_max=MAP_MAX))
+        # One level more, as the event around it counts for whoever decodes it.
+        unpack(pack([body]), map_max=MAP_MAX)
     except Malformed as error:
         raise ValueError(f"not a value that an app message can carry: {error}") from None
     except (TypeError, OverflowError, ValueError) as error:
