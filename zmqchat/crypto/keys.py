@@ -11,6 +11,7 @@ reported and never replaced: a new key would be another person.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -125,13 +126,30 @@ def save_identity(path: Path, identity: Identity) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.link(temporary, path) if hasattr(os, "link") else os.rename(temporary, path)
+        _give_name(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise HomeUnusable(f"the identity can't be written to {path.parent}: {error.strerror}") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    """Let the finished file appear under its name; raises FileExistsError rather than replace another."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except (AttributeError, OSError):
+        _rename_without_link(temporary, path)
+
+
+def _rename_without_link(temporary: Path, path: Path) -> None:
+    """The same where there are no hard links (FAT): the home's lock keeps others from writing meanwhile."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    os.rename(temporary, path)
 
 
 def _read(path: Path) -> bytes:
@@ -160,8 +178,13 @@ def _tighten(path: Path) -> list[str]:
     mode = stat.S_IMODE(path.stat().st_mode)
     if not mode & 0o077:
         return []
-    path.chmod(0o600)
-    return [f"{path} was readable by others (mode {mode:03o}); it is 600 now. If others use this machine, they may have it"]
+    try:
+        path.chmod(0o600)
+    except OSError as error:
+        return [f"{path} is readable by others (mode {mode:03o}) and can't be closed to them: {error.strerror}"]
+    return [
+        f"{path} was readable by others (mode {mode:03o}); it is 600 now. If others use this machine, they may have it"
+    ]
 
 
 def _checksum(seed: bytes) -> bytes:
