@@ -17,6 +17,11 @@ from collections.abc import Callable
 from typing import Final
 
 from zmqchat.model.limits import DOOR_STAY_S_MAX, HALF_OPEN_MAX, HALF_OPEN_PER_ADDRESS_MAX, HALF_OPEN_S_MAX
+from zmqchat.net.rates import TokenBucket
+
+SLOWED_S: Final = 60.0
+SLOWED_MAX: Final = 256
+"""Addresses that are slowed down at a time: the oldest is forgiven first."""
 
 _CAN_CUT: Final = os.name == "posix"
 
@@ -71,6 +76,7 @@ class Connections:
         self._removed = removed
         self._by_file: dict[int, Connection] = {}
         self._half_open: dict[Connection, None] = {}
+        self._slowed: dict[str, tuple[float, TokenBucket]] = {}
 
     def __len__(self) -> int:
         return len(self._by_file)
@@ -93,7 +99,16 @@ class Connections:
             del self._half_open[next(iter(self._half_open))]
         elif not connection.local:
             self._bound_address(connection.host)
+            self._bound_slowed(connection, now_s)
         return connection
+
+    def slow_down(self, connection: Connection, now_s: float) -> None:
+        """Accept at most one connection a second from where this one came, for a while; never from this machine."""
+        if not connection.local:
+            self._slowed.pop(connection.host, None)
+            self._slowed[connection.host] = (now_s + SLOWED_S, TokenBucket(1, 1))
+            if len(self._slowed) > SLOWED_MAX:
+                del self._slowed[next(iter(self._slowed))]
 
     def of(self, file: int, now_s: float) -> Connection:
         """The connection with this descriptor, also where the monitor's event was lost."""
@@ -128,6 +143,17 @@ class Connections:
             cut(connection)
         for connection in [c for c in self._by_file.values() if _CAN_CUT and not c.alive()]:
             self.closed(connection.file)
+
+    def _bound_slowed(self, connection: Connection, now_s: float) -> None:
+        until_s, rate = self._slowed.get(connection.host, (0.0, None))
+        if rate is None or rate.take(now_s):
+            return
+        if now_s > until_s:
+            del self._slowed[connection.host]
+        else:
+            self._counters["slowed_cut"] += 1
+            self._half_open.pop(connection, None)
+            cut(connection)
 
     def _bound_address(self, host: str) -> None:
         same = [connection for connection in self._half_open if connection.host == host]

@@ -1,8 +1,7 @@
 """The door: where strangers knock, and our own knocking at others' doors.
 
 Frames are read at DOOR_FRAMES_PER_S_MAX; the rest waits in libzmq, a few a connection, and then in the
-senders' kernels. A dial sends its first frame when the handshake is done, and knows names: their
-addresses are tried one after the other.
+senders' kernels. A dial sends its first frame when the handshake is done.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Callable
 
 import zmq
 
-from zmqchat.model.addresses import Endpoint
 from zmqchat.model.limits import DOOR_FRAME_BYTES_MAX, DOOR_FRAMES_PER_S_MAX
 from zmqchat.net.connections import Connection, cut
 from zmqchat.net.dial import Dial
@@ -20,23 +18,9 @@ from zmqchat.net.inbound import RouterReading
 from zmqchat.net.listener import Listener, user_id
 from zmqchat.net.options import CurvePair, Role
 from zmqchat.net.rates import TokenBucket
-from zmqchat.net.resolve import Resolver
 from zmqchat.net.watch import Watch
 from zmqchat.protocol.effects import AnswerDoor, CloseDoor, DialDoor, SendDoor
 from zmqchat.protocol.facts import DialFailed, DoorAnswered, DoorCaller, DoorKnocked
-
-
-class _Knock:
-    """A dial in progress: the addresses still to try, and the socket of the current one."""
-
-    __slots__ = ("addresses", "answered", "dial", "effect", "reason")
-
-    def __init__(self, effect: DialDoor) -> None:
-        self.effect = effect
-        self.addresses: list[str] = []
-        self.dial: Dial | None = None
-        self.answered = False
-        self.reason = "no such name"
 
 
 class Door:
@@ -48,8 +32,7 @@ class Door:
         self._pair = pair
         self._rate = TokenBucket(DOOR_FRAMES_PER_S_MAX, 2 * DOOR_FRAMES_PER_S_MAX)
         self._reading = RouterReading(self._knocked, self._bad)
-        self._resolver = Resolver(engine.loop)
-        self._knocks: dict[int, _Knock] = {}
+        self._dials: dict[int, Dial] = {}
         self.listener = Listener(
             engine,
             watch,
@@ -57,14 +40,14 @@ class Door:
             pair.secret,
             read=self._read,
             gone=lambda _connection: None,
-            abused=lambda _connection: None,
+            abused=self._endless,
             changed=changed,
         )
 
     @property
     def dials(self) -> int:
         """How many of our own dials are under way or open."""
-        return len(self._knocks)
+        return len(self._dials)
 
     def answer(self, effect: AnswerDoor) -> None:
         """Send to whoever knocked, if still there."""
@@ -83,70 +66,47 @@ class Door:
         self.close_dial(CloseDoor(dial=effect.dial))
         if self._too_large(effect.payload):
             return
-        knock = _Knock(effect)
-        self._knocks[effect.dial] = knock
-        self._resolver.resolve(effect.endpoint.host, lambda addresses: self._resolved(knock, addresses))
-
-    def send(self, effect: SendDoor) -> None:
-        """A further frame over an open dial."""
-        knock = self._knocks.get(effect.dial)
-        if knock is None or knock.dial is None or self._too_large(effect.payload):
-            return
-        if not knock.dial.send(effect.payload):
-            self._engine.counters["door_frames_dropped"] += 1
-
-    def close_dial(self, effect: CloseDoor) -> None:
-        """End a dial without a fact."""
-        knock = self._knocks.pop(effect.dial, None)
-        if knock is not None and knock.dial is not None:
-            knock.dial.close()
-
-    def close(self, linger_ms: int) -> None:
-        """Close all sockets."""
-        self._resolver.close()
-        for knock in list(self._knocks.values()):
-            self.close_dial(CloseDoor(dial=knock.effect.dial))
-        self.listener.close(linger_ms)
-
-    def _resolved(self, knock: _Knock, addresses: tuple[str, ...]) -> None:
-        if self._knocks.get(knock.effect.dial) is not knock:
-            return
-        knock.addresses = list(addresses)
-        self._next(knock)
-
-    def _next(self, knock: _Knock) -> None:
-        if not knock.addresses:
-            del self._knocks[knock.effect.dial]
-            self._engine.tell(DialFailed(dial=knock.effect.dial, reason=knock.reason))
-            return
-        endpoint: Endpoint = knock.effect.endpoint
-        knock.dial = Dial(
+        number = effect.dial
+        dial = Dial(
             self._engine,
             self._watch,
             Role.DOOR,
             self._pair.public,
-            opened=lambda: self._opened(knock),
-            closed=lambda reason: self._closed(knock, reason),
-            received=lambda payload: self._answered(knock, payload),
+            opened=lambda: self._opened(dial, effect.payload),
+            closed=lambda reason: self._closed(number, dial, reason),
+            received=lambda payload: self._engine.tell(DoorAnswered(dial=number, payload=payload)),
         )
-        knock.dial.connect(knock.addresses.pop(0), endpoint.door)
+        self._dials[number] = dial
+        dial.connect(effect.endpoint.host, effect.endpoint.door)
 
-    def _opened(self, knock: _Knock) -> None:
-        if knock.dial is not None and not knock.dial.send(knock.effect.payload):
+    def send(self, effect: SendDoor) -> None:
+        """A further frame over an open dial."""
+        dial = self._dials.get(effect.dial)
+        if dial is not None and not self._too_large(effect.payload) and not dial.send(effect.payload):
             self._engine.counters["door_frames_dropped"] += 1
 
-    def _closed(self, knock: _Knock, reason: str) -> None:
-        if self._knocks.get(knock.effect.dial) is not knock:
-            return
-        knock.reason = reason
-        if knock.answered or reason == "lost":
-            knock.addresses = []
-        self._next(knock)
+    def close_dial(self, effect: CloseDoor) -> None:
+        """End a dial without a fact."""
+        dial = self._dials.pop(effect.dial, None)
+        if dial is not None:
+            dial.close()
 
-    def _answered(self, knock: _Knock, payload: bytes) -> None:
-        if self._knocks.get(knock.effect.dial) is knock:
-            knock.answered = True
-            self._engine.tell(DoorAnswered(dial=knock.effect.dial, payload=payload))
+    def close(self, linger_ms: int) -> None:
+        """Close all sockets."""
+        for dial in self._dials.values():
+            dial.close()
+        self._dials.clear()
+        self.listener.close(linger_ms)
+
+    def _opened(self, dial: Dial, payload: bytes) -> None:
+        if not dial.send(payload):
+            self._engine.counters["door_frames_dropped"] += 1
+
+    def _closed(self, number: int, dial: Dial, reason: str) -> None:
+        if self._dials.get(number) is dial:
+            del self._dials[number]
+            # A door admits every key, up to its rate: who is denied came at a busy moment.
+            self._engine.tell(DialFailed(dial=number, reason="busy" if reason == "denied" else reason))
 
     def _read(self) -> None:
         now_s = self._engine.loop.time()
@@ -174,6 +134,9 @@ class Door:
     def _bad(self, frame: zmq.Frame, what: str) -> None:
         self._engine.counters[f"door_bad_{what}"] += 1
         cut(self.listener.connection_of(frame))
+
+    def _endless(self, connection: Connection) -> None:
+        self.listener.connections.slow_down(connection, self._engine.loop.time())
 
     def _too_large(self, payload: bytes) -> bool:
         if len(payload) <= DOOR_FRAME_BYTES_MAX:

@@ -8,6 +8,7 @@ from collections import Counter, deque
 import zmq
 
 from zmqchat.net.options import CurvePair, make_context
+from zmqchat.net.resolve import Resolver
 from zmqchat.net.transport import Sink
 from zmqchat.protocol.facts import Fact
 
@@ -19,6 +20,7 @@ class Engine:
         self.loop = loop
         self.own = own
         self.context: zmq.Context[zmq.Socket[bytes]] = make_context()
+        self.resolver = Resolver(loop)
         self.counters: Counter[str] = Counter()
         self.applying = False
         self.closed = False

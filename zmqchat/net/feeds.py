@@ -132,15 +132,14 @@ class Feeds:
 
     def _opened(self, peer: PeerId) -> None:
         subscription = self._subscriptions[peer]
-        subscription.dial.socket.subscribe(PRESENCE_TOPIC)
+        subscription.dial.subscribe(PRESENCE_TOPIC, on=True)
         self._say(subscription)
         self._engine.tell(FeedOpened(peer=peer))
 
     def _say(self, subscription: _Subscription) -> None:
-        socket = subscription.dial.socket
         dropped = sorted(subscription.said - self._rooms)
         for room in dropped:
-            socket.unsubscribe(topic_of(room))
+            subscription.dial.subscribe(topic_of(room), on=False)
             subscription.said.discard(room)
         subscription.waiting = deque(sorted(self._rooms - subscription.said))
         spent = len(subscription.said) + len(dropped)
@@ -150,9 +149,8 @@ class Feeds:
     def _say_some(self, subscription: _Subscription, count: int) -> None:
         for _ in range(min(count, len(subscription.waiting))):
             room = subscription.waiting.popleft()
-            subscription.dial.socket.subscribe(topic_of(room))
+            subscription.dial.subscribe(topic_of(room), on=True)
             subscription.said.add(room)
-        subscription.dial.reader.after_send()
 
     def _keep_pace(self) -> None:
         if self._pace is None and any(s.waiting for s in self._subscriptions.values()):

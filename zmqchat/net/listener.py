@@ -85,10 +85,7 @@ class Listener:
         if event == zmq.EVENT_ACCEPTED:
             self.connections.accepted(value, self._engine.loop.time())
         elif event == zmq.EVENT_DISCONNECTED:
-            for _ in range(_DRAINS_AT_CLOSE):
-                self.reader.drain()
-                if not self.reader.behind:
-                    break
+            self.reader.drain_all(_DRAINS_AT_CLOSE)
             self.connections.closed(value)
         elif event in HANDSHAKE_FAILURES:
             self._engine.counters[f"{self.role.value}_handshakes_failed"] += 1

@@ -57,7 +57,17 @@ class Reader:
             if not self.closed:
                 _log.warning("reading a socket failed: %s", error)
             return
+        except BaseException:
+            self._schedule()  # the edge is spent: what else waits would wait for ever
+            raise
         self._schedule()
+
+    def drain_all(self, times: int) -> None:
+        """Read what is there, in up to so many turns at once."""
+        for _ in range(times):
+            self.drain()
+            if not self.behind:
+                return
 
     def after_send(self) -> None:
         """Look for frames whose edge the send may have swallowed."""
@@ -94,5 +104,5 @@ class Reader:
         self.drain()
 
     def _schedule(self) -> None:
-        if self._again is None:
+        if self._again is None and not self.closed and not self._paused:
             self._again = self._loop.call_soon(self.drain)

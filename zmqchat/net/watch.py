@@ -6,14 +6,16 @@ connection (TCP_INFO); what it received, less what still waits in the kernel, le
 when a frame was last delivered, is what libzmq holds of unfinished messages once the socket is drained.
 
 Nothing is polled: an epoll descriptor of our own tells, edge-triggered, that bytes came. A door
-connection is looked at each time; the others at most every REST_S, so that a busy link costs ten looks
-a second and an idle one none. Rejected: a timer, as a loopback client sends 300 MB a second.
+connection is looked at each time; the others rest between looks, briefly where bytes came without a
+frame, so that a busy link costs ten looks a second and an idle one none. Rejected: a timer, as a
+loopback client sends 300 MB a second.
 """
 
 from __future__ import annotations
 
 import array
 import asyncio
+import ctypes
 import select
 import socket
 import struct
@@ -29,6 +31,10 @@ from zmqchat.net.options import Role
 from zmqchat.net.reader import Reader
 
 REST_S: Final = 0.1
+SUSPECT_REST_S: Final = 0.01
+TRIM_S: Final = 2.0
+"""After a cut libzmq frees what it held, but glibc would keep it: it is told to give it back."""
+
 QUIET_BYTES_PER_S: Final = 64
 """Heartbeats and the like, which are received and never delivered."""
 
@@ -62,8 +68,8 @@ class Watch:
         self._loop = loop
         self._counters = counters
         self._by_file: dict[int, _Watched] = {}
-        self._resting: list[_Watched] = []
-        self._rest: asyncio.TimerHandle | None = None
+        self._resting: dict[float, list[_Watched]] = {}
+        self._timers: dict[float, asyncio.TimerHandle] = {}
         if sys.platform == "linux":
             self._epoll = select.epoll()
             loop.add_reader(self._epoll.fileno(), self._woken)
@@ -85,8 +91,9 @@ class Watch:
 
     def close(self) -> None:
         """Watch nothing any more."""
-        if self._rest is not None:
-            self._rest.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
         self._by_file.clear()
         if sys.platform == "linux" and not self._epoll.closed:
             self._loop.remove_reader(self._epoll.fileno())
@@ -114,39 +121,51 @@ class Watch:
                 watched = self._by_file.get(file)
                 if watched is None:
                     continue
-                self._look(watched)
+                found_frames = self._look(watched)
                 if watched.role is not Role.DOOR:
-                    self._resting.append(watched)
-                    if self._rest is None:
-                        self._rest = self._loop.call_later(REST_S, self._rested)
+                    self._rest(watched, REST_S if found_frames else SUSPECT_REST_S)
 
-        def _rested(self) -> None:
-            self._rest = None
-            resting, self._resting = self._resting, []
-            for watched in resting:
+        def _rest(self, watched: _Watched, seconds: float) -> None:
+            self._resting.setdefault(seconds, []).append(watched)
+            if seconds not in self._timers:
+                self._timers[seconds] = self._loop.call_later(seconds, self._rested, seconds)
+
+        def _rested(self, seconds: float) -> None:
+            del self._timers[seconds]
+            for watched in self._resting.pop(seconds):
                 if self._by_file.get(watched.connection.file) is watched:
                     self._arm(watched, new=False)
 
-        def _look(self, watched: _Watched) -> None:
+        def _look(self, watched: _Watched) -> bool:
+            """Whether a frame was delivered since the last look; cuts where too much came without one."""
             connection = watched.connection
             held = _held_bytes(connection)
             now_s = self._loop.time()
             if held is None or connection.cut:
-                return
+                return True
             if self._mark(watched, held, now_s):
-                return
+                return True
             allowed = UNREAD_DOOR_BYTES_MAX if watched.role is Role.DOOR else UNREAD_LINK_BYTES_MAX
             excess = held - watched.marked_bytes - QUIET_BYTES_PER_S * (now_s - watched.marked_s)
             if excess <= allowed:
-                return
+                return False
             watched.reader.drain()
             if self._mark(watched, held, now_s) or connection.cut:
-                return
+                return True
             if watched.reader.behind and excess <= allowed + _queue_bytes(watched.role):
-                return  # whole messages may still wait in the socket's queue
+                return False  # whole messages may still wait in the socket's queue
             self._counters["endless_cut"] += 1
             cut(connection)
             watched.abused(connection)
+            if TRIM_S not in self._timers and not self._epoll.closed:
+                self._timers[TRIM_S] = self._loop.call_later(TRIM_S, self._trim)
+            return True
+
+        def _trim(self) -> None:
+            del self._timers[TRIM_S]
+            give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
+            if give_back is not None:
+                give_back(0)
 
     def _mark(self, watched: _Watched, held: float, now_s: float) -> bool:
         if watched.connection.frames == watched.marked_frames:
@@ -167,7 +186,10 @@ if sys.platform == "linux":
         """Bytes that libzmq has read from the connection, None where it is gone."""
         if not connection.alive():
             return None
-        handle = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=connection.file)
+        try:
+            handle = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=connection.file)
+        except OSError:
+            return None
         try:
             info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
             waiting = array.array("i", [0])

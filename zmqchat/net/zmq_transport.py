@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 from collections import Counter
 from typing import Final
@@ -98,6 +99,7 @@ class ZmqTransport:
         assert self._engine is None, "a transport is started once"
         loop = asyncio.get_running_loop()
         _check_libzmq()
+        _check_loop(loop)
         self._files_max = raise_file_limit()
         host = await _literal(loop, listen[0])
         engine = self._engine = Engine(loop, CurvePair(curve_public, curve_secret), sink)
@@ -144,6 +146,7 @@ class ZmqTransport:
             parts.door.close(linger_ms)
             parts.links.close(linger_ms)
             parts.feeds.close(linger_ms)
+        engine.resolver.close()
         if self._zap is not None:
             self._zap.stop()
         await _terminate(engine, flush_s + TERM_S)
@@ -170,15 +173,9 @@ class ZmqTransport:
 
     def _build(self, engine: Engine) -> _Parts:
         watch = Watch(engine.loop, engine.counters)
-        try:
-            door = Door(engine, watch, self._door_pair, self._changed)
-            shared = (engine, watch, self._sessions, self._curve_key, self._abused, self._changed)
-            return _Parts(watch, door, Links(*shared), Feeds(*shared))
-        except NotImplementedError as error:
-            watch.close()
-            raise NetworkError(
-                f"{type(engine.loop).__name__} can't watch sockets: run the node on a SelectorEventLoop"
-            ) from error
+        door = Door(engine, watch, self._door_pair, self._changed)
+        shared = (engine, watch, self._sessions, self._curve_key, self._abused, self._changed)
+        return _Parts(watch, door, Links(*shared), Feeds(*shared))
 
     def _route(self, parts: _Parts, effect: Effect) -> None:
         match effect:
@@ -295,6 +292,19 @@ def _check_libzmq() -> None:
         raise NetworkError("this libzmq was built without CURVE: pyzmq's own wheels have it")
 
 
+def _check_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Raise NetworkError where the loop can't watch descriptors (Windows' ProactorEventLoop)."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            loop.add_reader(ours.fileno(), int)
+        except NotImplementedError as error:
+            raise NetworkError(
+                f"{type(loop).__name__} can't watch sockets: run the node on a SelectorEventLoop"
+            ) from error
+        loop.remove_reader(ours.fileno())
+
+
 async def _literal(loop: asyncio.AbstractEventLoop, host: str | None) -> str | None:
     """The address to bind for a host that may be a name; raises NetworkError."""
     if host is None or is_literal(host):
@@ -312,7 +322,7 @@ async def _terminate(engine: Engine, within_s: float) -> None:
     ended = asyncio.Event()
 
     def terminate() -> None:
-        engine.context.term()
+        engine.context.destroy(0)  # closes what a start that failed has left open
         with contextlib.suppress(RuntimeError):  # the loop did not wait any longer
             engine.loop.call_soon_threadsafe(ended.set)
 
