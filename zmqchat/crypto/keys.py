@@ -120,6 +120,8 @@ def save_identity(path: Path, identity: Identity) -> None:
     line = f"{_LABEL} {seed.hex()} {_checksum(seed).hex()}\n".encode()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        # What a crash left there; in a container every start has the same process id.
+        temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(descriptor, line)
