@@ -1,0 +1,195 @@
+"""The processes that the bench measures: one JSON order a line on standard input, one answer a line on standard output.
+
+`python -m zmqchat.cli.bench.worker` starts with nothing; `open` makes it a node, the `plain-…` orders make it a
+yardstick. Times are of the monotonic clock, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from zmqchat import Message, Node, Room
+
+ROOM = "bench"
+_STAMP_DIGITS = 20
+Answer = dict[str, Any]
+
+
+class Worker:
+    """One measured process."""
+
+    def __init__(self) -> None:
+        self._node: Node | None = None
+        self._room: Room | None = None
+        self._counting: asyncio.Task[Answer] | None = None
+        self._latencies: list[float] = []
+        self.orders: dict[str, Callable[..., Awaitable[Answer]]] = {
+            "open": self.open,
+            "peers": self.peers,
+            "stream": self.stream,
+            "stream-chat": self.stream_chat,
+            "count": self.count,
+            "counted": self.counted,
+            "send-stamped": self.send_stamped,
+            "receive-stamped": self.receive_stamped,
+            "stamps": self.stamps,
+            "send": self.send,
+            "history": self.history,
+            "cpu": self.cpu,
+            "rss": self.rss,
+            "close": self.close,
+        }
+
+    def _here(self) -> tuple[Node, Room]:
+        assert self._node is not None and self._room is not None, "the order `open` comes first"
+        return self._node, self._room
+
+    async def open(self, home: str, peers: list[str], listen: str = "127.0.0.1") -> Answer:
+        """Be a node of this home."""
+        self._node = Node("bench", home=home, listen=listen, peers=peers, discovery=False, mesh="bench")
+        await self._node.start()
+        self._room = await self._node.join(ROOM)
+        return {"address": self._node.address, "ports": list(self._node.ports)}
+
+    async def peers(self, count: int) -> Answer:
+        """Wait until so many peers are in touch and in the room."""
+        node, room = self._here()
+        while len(node.peers) < count or sum(member.online for member in room.members) < count + 1:
+            await asyncio.sleep(0.002)
+        return {"at_s": time.monotonic()}
+
+    async def stream(self, duration_s: float, payload_bytes: int, count: int = 0) -> Answer:
+        """Stream texts through send_all for so long, or so many."""
+        _node, room = self._here()
+        started_s = time.monotonic()
+        sent = 0
+        async for _sent in room.send_all(_texts(duration_s, payload_bytes, count)):
+            sent += 1
+        return {"count": sent, "started_s": started_s}
+
+    async def stream_chat(self, duration_s: float, payload_bytes: int, tasks: int = 100) -> Answer:
+        """Send each text by a send() of its own, from so many tasks."""
+        _node, room = self._here()
+        text = "x" * payload_bytes
+        started_s = time.monotonic()
+        until_s = started_s + duration_s
+
+        async def chat() -> int:
+            count = 0
+            while time.monotonic() < until_s:
+                await room.send(text)
+                count += 1
+            return count
+
+        counts = await asyncio.gather(*(chat() for _ in range(tasks)))
+        return {"count": sum(counts), "started_s": started_s}
+
+    async def count(self) -> Answer:
+        """Begin to count what is readable here from now on."""
+        _node, room = self._here()
+        self._blocks = room.messages(None).blocks()
+        self._seen = 0
+        return {}
+
+    async def counted(self, count: int, after: str = "") -> Answer:
+        """Wait until so many texts were read; from the start of the room where after says so."""
+        _node, room = self._here()
+        if after:
+            self._blocks, self._seen = room.messages(after).blocks(), 0
+        while self._seen < count:
+            self._seen += len(await self._blocks.__anext__())
+        return {"at_s": time.monotonic(), "count": self._seen}
+
+    async def send_stamped(self, count: int, interval_s: float, payload_bytes: int) -> Answer:
+        """Send one text after the other, each with the time of its send()."""
+        _node, room = self._here()
+        for _ in range(count):
+            await room.send(f"{time.monotonic_ns():0{_STAMP_DIGITS}d}".ljust(payload_bytes, "x"))
+            await asyncio.sleep(interval_s)
+        return {}
+
+    async def receive_stamped(self) -> Answer:
+        """Begin to take the time of each stamped text when it is given to the application."""
+        _node, room = self._here()
+        self._latencies = []
+
+        async def receive() -> Answer:
+            async for message in room.messages(None):
+                if isinstance(message, Message) and message.text:
+                    self._latencies.append(time.monotonic_ns() - int(message.text[:_STAMP_DIGITS]))
+            return {}
+
+        self._counting = asyncio.get_running_loop().create_task(receive(), name="bench receive")
+        await asyncio.sleep(0)
+        return {}
+
+    async def stamps(self, count: int) -> Answer:
+        """The latencies in nanoseconds, once so many were taken."""
+        while len(self._latencies) < count:
+            await asyncio.sleep(0.01)
+        assert self._counting is not None
+        self._counting.cancel()
+        return {"ns": self._latencies}
+
+    async def send(self, payload_bytes: int) -> Answer:
+        """Send one text and wait until the others have it."""
+        _node, room = self._here()
+        await room.send("x" * payload_bytes, until="delivered", timeout=10)
+        return {}
+
+    async def history(self, last: int) -> Answer:
+        """Read the last page."""
+        _node, room = self._here()
+        return {"count": len([message.text for message in await room.history(last)])}
+
+    async def cpu(self) -> Answer:
+        """Seconds of processor that this process has used."""
+        return {"cpu_s": time.process_time(), "at_s": time.monotonic()}
+
+    async def rss(self) -> Answer:
+        """Resident memory in bytes, None where the system does not tell."""
+        try:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, ValueError, IndexError):
+            return {"bytes": None}
+        return {"bytes": pages * os.sysconf("SC_PAGE_SIZE")}
+
+    async def close(self) -> Answer:
+        """Stop the node."""
+        if self._node is not None:
+            await self._node.stop()
+        return {}
+
+
+def _texts(duration_s: float, payload_bytes: int, count: int) -> Iterator[str]:
+    text = "x" * payload_bytes
+    if count:
+        for _ in range(count):
+            yield text
+        return
+    until_s = time.monotonic() + duration_s
+    while time.monotonic() < until_s:
+        for _ in range(256):
+            yield text
+
+
+async def serve() -> None:
+    """Carry out orders until standard input ends."""
+    worker = Worker()
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        order = json.loads(line)
+        answer = await worker.orders[order.pop("do")](**order)
+        print(json.dumps(answer), flush=True)
+    await worker.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
