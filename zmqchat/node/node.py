@@ -19,6 +19,7 @@ from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
 from zmqchat.node.opening import Opened, Settings, open_node
 from zmqchat.node.room import Room
+from zmqchat.node.runner import share_interpreter
 from zmqchat.node.values import (
     DuplicateIdentity,
     Member,
@@ -100,6 +101,7 @@ class Node:
         """Open the home, bind the sockets, be in the lobby. Raises HomeError or NetworkError."""
         if self._opened is not None:
             return
+        share_interpreter()
         opened = await open_node(self._settings, self._notice, self._fail)
         self._opened = opened
         opened.runner.on(self._appliers(opened))
