@@ -82,25 +82,35 @@ def test_batch_of_a_foreign_room_is_not_stored(net: FakeNet) -> None:
     assert lobby("other") not in ann.data.ledger.rooms and not ann.faults
 
 
-def test_non_canonical_batch_is_kept_byte_for_byte(net: FakeNet) -> None:
-    """Hostile 21: another encoding of the same values is stored and relayed as it came, under the same digest."""
+def test_events_packed_otherwise_are_kept_byte_for_byte(net: FakeNet) -> None:
+    """Hostile 21: what the signature covers may be packed in any way, is relayed as it came, and has one digest."""
     ann, bob = joined(net), joined(net, "bob")
     eve = Stranger(net, ann)
-    batch = eve.batch(("hello",))
-    parts = unpack_batch(batch.raw)
+    short = encode_event(bytes(16), hlc_of(WALL_START_MS), 1, "hello")
+    wide = b"\xdc\x00\x05" + short[1:]
+    batch = eve.batch(events=[wide])
+    eve.push(batch)
+    net.run(0.1)
+    net.link(ann, bob)
+    net.run(2.0)
+    rows = bob.store.batches[(lobby(), eve.key())]
+    assert [row.raw for row in rows.values()] == [batch.raw] and wide in batch.raw
+    assert bob.hash() == ann.hash() and bob.texts() == ["hello"]
+
+
+def test_batch_that_a_relay_packed_otherwise_is_refused(net: FakeNet) -> None:
+    """What no signature covers has one form, so the store finds the header where it looks."""
+    ann = joined(net)
+    eve = Stranger(net, ann)
+    parts = unpack_batch(eve.batch(("hello",)).raw)
     assert isinstance(parts, tuple)
     header, events, signature = parts
     wide = b"\xdc\x00\x03" + b"".join(
         (b"\xc5\x00\x7c", header, msgpack.packb(events), b"\xc6\x00\x00\x00\x40", signature)
     )
-    assert wide != batch.raw
     ann.handle(BatchReceived(peer=eve.peer, raw=wide, pushed=True))
     net.run(0.1)
-    net.link(ann, bob)
-    net.run(2.0)
-    rows = bob.store.batches[(lobby(), eve.key())]
-    assert [row.raw for row in rows.values()] == [wide]
-    assert bob.hash() == ann.hash() and bob.texts() == ["hello"]
+    assert not ann.texts() and reasons(ann) == ["malformed"]
 
 
 def test_wrong_signature_is_not_stored_and_costs_the_sender(net: FakeNet) -> None:
