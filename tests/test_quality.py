@@ -4,10 +4,38 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.sources import REPO
+
+CALLER = """
+import zmqchat.sync
+from zmqchat import Gap, Message, Node, Peer, Sent
+
+
+async def main() -> None:
+    async with Node("ann", peers=["localhost:8000"]) as node:
+        room = await node.join("lobby")
+        sent: Sent = await room.send("hello", until="stored")
+        online: list[Peer] = node.peers
+        async for message in room.messages(after="read"):
+            if isinstance(message, Gap):
+                continue
+            text: str | None = message.text
+            print(sent.id, message.author.name, text, message.live, online)
+        async for each in room.send_all(["a", "b"]):
+            print(each.id)
+
+
+def shown(message: Message) -> str:
+    return f"{message.author.name}: {message.text}"
+
+
+with zmqchat.sync.Node("bob") as blocking:
+    print([shown(message) for message in blocking.join("lobby").history(last=3)])
+"""
 
 
 def _run(*arguments: str) -> None:
@@ -34,18 +62,9 @@ def test_types_are_strict() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_caller_passes_strict_checks() -> None:
-    """A program that uses the public names gets full types from the installed package."""
-    program = (
-        "from zmqchat import Message, Node, Sent\n"
-        "async def main() -> None:\n"
-        "    async with Node('ann') as node:\n"
-        "        room = await node.join('lobby')\n"
-        "        sent: Sent = await room.send('hello', until='stored')\n"
-        "        async for message in room.messages(after='read'):\n"
-        "            text: str | None = message.text\n"
-        "            print(sent.id, message.author.name, text, message.live)\n"
-        "def shown(message: Message) -> str:\n"
-        "    return f'{message.author.name}: {message.text}'\n"
-    )
-    _run("mypy", "--strict", "-c", program)
+def test_a_caller_passes_strict_checks(tmp_path: Path) -> None:
+    """A program that uses the public names gets full types from them."""
+    (tmp_path / "caller.py").write_text(CALLER, encoding="utf-8")
+    settings = f"[mypy]\nstrict = True\npython_version = 3.10\nmypy_path = {REPO}\nfollow_imports = silent\n"
+    (tmp_path / "mypy.ini").write_text(settings, encoding="utf-8")
+    _run("mypy", "--config-file", str(tmp_path / "mypy.ini"), str(tmp_path / "caller.py"))
