@@ -101,4 +101,3 @@ class Stranger(Author):
     def frames(self, kind: type[AnyFrame]) -> list[AnyFrame]:
         """The frames of a type that the node has sent to it since the last call."""
         return [frame for frame in self.got.take() if isinstance(frame, kind)]
-

@@ -12,6 +12,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -295,9 +296,9 @@ class FakeNode:
                 self.published.append(effect.payload)
                 self.net.carry_feed(self, effect.room, effect.payload)
             elif isinstance(effect, Store):
-                self._later(lambda store=effect: self.store.write(store))
+                self._later(partial(self.store.write, effect))
             elif isinstance(effect, LoadRange):
-                self._later(lambda load=effect: self.store.load(load))
+                self._later(partial(self.store.load, effect))
             elif isinstance(effect, SetTimer):
                 self._set_timer(effect)
             elif isinstance(effect, SetTopics):

@@ -206,7 +206,7 @@ class Delivery(Machine):
 
     def _due_s(self, place: _Place, since_s: float) -> float:
         room = self._ledger.rooms[place[0]]
-        if room.latest_first and room.up_to_date_at is None:
+        if room.reads_latest:
             return since_s
         wait_s = self._config.gap_wait_s
         return since_s + (wait_s if self._is_fetching(*place) else wait_s * GRACE)

@@ -55,6 +55,11 @@ class RoomLedger:
         flags = (_JOINED if self.joined else 0) | (_LATEST_FIRST if self.latest_first else 0)
         return bytes((_ROW_VERSION, flags)) + self.name.encode()
 
+    @property
+    def reads_latest(self) -> bool:
+        """Whether what is newest is read first, and gaps before it wait for nothing."""
+        return self.latest_first and self.up_to_date_at is None
+
     def is_live(self, sealed_at: int, pushed: bool) -> bool:
         """Whether a message counts as live (DESIGN 5)."""
         return pushed or (self.up_to_date_at is not None and sealed_at > self.up_to_date_at)
@@ -189,7 +194,12 @@ class Group:
         self.stored.append(StoredBatch(batch, key, peer))
         self.size_bytes += len(batch.raw)
         self._writes.append(PutBatch(room, placement.stored, batch.first, batch.end, batch.sealed_at, batch.raw))
-        frontier = self._ledger.rooms[room].frontier[key]
+        entry = self._ledger.rooms[room]
+        frontier = entry.frontier[key]
+        if entry.reads_latest and frontier.next_held(frontier.delivered) == batch.first > frontier.delivered:
+            # The newest is to be read at once; what is older comes behind it, as backfill.
+            self.arrive(room, key, frontier.delivered, batch.first, 0, None)
+            frontier = frontier.with_delivered(batch.first)
         if batch.end <= frontier.delivered:
             self.arrive(room, placement.stored, batch.first, batch.end, batch.end, batch.raw, backfill=True)
         elif batch.first <= frontier.delivered:
