@@ -58,7 +58,7 @@ def chat(options: StartOptions, room: str = LOBBY, plain: bool = False) -> int:
         view = ChatView(terminal.show, lambda: datetime.now().astimezone())
         status = session.status()
         view.say(f"you are {status.get('name')} ({status.get('short')}); /help lists the commands")
-        running = Chat(session, view, terminal.set_room)
+        running = Chat(session, view, terminal.set_room, str(status.get("id")))
         with AloneWatch(session, view.warn):
             # Ctrl-C is a way to leave like any other
             with contextlib.suppress(KeyboardInterrupt):
@@ -83,10 +83,11 @@ class Chat:
     failure    why the chat ended by itself
     """
 
-    def __init__(self, session: Session, view: ChatView, set_room: Callable[[str], None]) -> None:
+    def __init__(self, session: Session, view: ChatView, set_room: Callable[[str], None], own_id: str) -> None:
         self._session = session
         self._view = view
         self._set_room = set_room
+        self._own_id = own_id
         self._room = ""
         self._follower: Follower | None = None
         self._is_leaving = False
@@ -182,7 +183,9 @@ class Chat:
         for item in self._session.client.items("rooms"):
             room = item["room"]
             here = "> " if room["room"] == self._room else "  "
-            self._view.say(f"{here}{room['room']}: {room['members']} members, {room['online']} here now")
+            self._view.say(
+                f"{here}{room['room']}: {output.counted(room['members'], 'member')}, {room['online']} here now"
+            )
         return True
 
     def _who(self, _rest: str) -> bool:
@@ -210,8 +213,9 @@ class Chat:
     def _listen(self, client: ControlClient) -> None:
         try:
             for item in client.items("events"):
-                if isinstance(item.get("event"), dict):
-                    self._view.event(item["event"], self._room)
+                event = item.get("event")
+                if isinstance(event, dict) and event.get("id") != self._own_id:
+                    self._view.event(event, self._room)
         except (ZmqChatError, OSError, ValueError):
             return  # the follower of the room sees the same
 

@@ -44,7 +44,8 @@ class ChatView:
         if when is not None:
             self._separate_days(when)
         author = str(record.get("author") or "")
-        line = Text(f"{when:%H:%M} " if when is not None else "--:-- ", style="dim")
+        line = Text()
+        line.append(f"{when:%H:%M} " if when is not None else "--:-- ", style="dim")
         line.append(self.name(record), style=f"bold color({output.colour_of(author)})")
         line.append(": ")
         body = output.shown_text(record).expandtabs(TAB_CELLS)

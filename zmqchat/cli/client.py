@@ -44,13 +44,14 @@ class Disconnected(ControlError):
 
 
 class ControlClient:
-    """A connection to the node that runs on a home."""
+    """A connection to the node that runs on a home; `is_closed` once we have left."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._reader = connection.makefile("rb")
         self._writing = threading.Lock()
         self._ids = itertools.count(1)
+        self.is_closed = False
 
     def ask(self, operation: str, **fields: object) -> Fields:
         """Ask for one answer. Raises Refused or Disconnected."""
@@ -118,6 +119,7 @@ class ControlClient:
 
     def close(self) -> None:
         """Leave; a thread that reads is woken."""
+        self.is_closed = True
         with contextlib.suppress(OSError):  # the node has left first
             self._connection.shutdown(socket.SHUT_RDWR)
         self._reader.close()

@@ -11,7 +11,7 @@ import importlib
 import signal
 import sys
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -59,6 +59,14 @@ class CommandTable(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that has gone (`| head`) is no failure, whatever click thinks of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            output.abandon_output()
+            return output.DONE
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click calls it with this
         """The list in the help, from the table alone."""
@@ -117,10 +125,6 @@ def run(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code, with errors told in one line."""
     try:
         result = cli.main(args=arguments, prog_name="zmqchat", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        output.abandon_output()
-        return output.DONE
     except click.UsageError as error:
         output.note(_usage_text(error))
         return output.WRONG_USAGE

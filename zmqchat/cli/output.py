@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TextIO
 
-from zmqchat.model.errors import DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
+from zmqchat.model.errors import BadConfig, DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
 from zmqchat.model.text import clean, clean_name
 
 Record = Mapping[str, Any]
@@ -68,7 +68,7 @@ def exit_code_of(error: BaseException) -> int:
     kind = getattr(error, "original", type(error))
     if issubclass(kind, DeliveryTimeout):
         return TIMED_OUT
-    if issubclass(kind, UsageError) and not issubclass(kind, MessageTooLarge):
+    if issubclass(kind, UsageError) and not issubclass(kind, (MessageTooLarge, BadConfig)):
         return WRONG_USAGE
     return FAILED
 
@@ -138,6 +138,11 @@ def is_colourful(stream: TextIO | None = None) -> bool:
     stream = stream or sys.stdout
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "") == "dumb" or os.environ.get("CI")
     return not plain and stream.isatty()
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things: "1 member", "3 members"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -43,7 +43,12 @@ def rooms(options: StartOptions, as_json: bool) -> None:
             output.print_json(room)
         return
     rows = [
-        (clean(str(room["room"])), f"{room['members']} members", f"{room['online']} online", f"{room['unread']} unread")
+        (
+            clean(str(room["room"])),
+            output.counted(room["members"], "member"),
+            f"{room['online']} online",
+            f"{room['unread']} unread",
+        )
         for room in found
     ]
     for line in output.table(rows):

@@ -65,11 +65,14 @@ class Session:
             return
         told = False
         since_s = time.monotonic()
-        while (others := self._local.clients() - 1 - len(self._others)) > 0:
+        while (others := self._local.clients() - self._own_connections()) > 0:
             if not told and time.monotonic() - since_s > 1.0:
                 told = True
                 note(f"staying while {others} other command{'s' if others > 1 else ''} use this node; Ctrl-C leaves")
             time.sleep(CLIENTS_STEP_S)
+
+    def _own_connections(self) -> int:
+        return sum(not client.is_closed for client in (self.client, *self._others))
 
     def close(self) -> None:
         """Leave; a node of our own stops."""

@@ -138,7 +138,7 @@ def read_config(folder: Path) -> HomeConfig:
     try:
         with path.open("rb") as file:
             raw = file.read(CONFIG_BYTES_MAX + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return HomeConfig()
     except OSError as error:
         raise BadConfig(f"{path} can't be read ({error.strerror}): put its permissions right, or remove it") from error

@@ -1,0 +1,120 @@
+"""The line-mode chat in real processes: on plain streams, and with a prompt on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import command_line, environment, free_port, run_command, running, running_node, use_node
+
+
+def test_what_is_typed_is_said_and_commands_answer(home: Path) -> None:
+    """A whole session over a pipe: texts, rooms, members, history, help, what is unknown."""
+    typed = "good morning\n/who\n/join kitchen\n//soup\n/rooms\n/leave\n/foo\n/history 5\n/help\n/quit\nnever\n"
+    done = run_command(home, "chat", data=typed.encode())
+    assert done.returncode == 0, done.stderr
+    for words in (
+        r"^\d\d:\d\d home: good morning$",
+        r"^── kitchen ──$",
+        r"^\d\d:\d\d home: /soup$",
+        r"> kitchen: 1 member, 1 here now",
+        r"you are in kitchen no more",
+        r"there is no /foo",
+        r"/history \[N\]",
+    ):
+        assert re.search(words, done.stdout, re.MULTILINE), f"{words} not in {done.stdout}"
+    assert "never" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_two_people_read_each_other(home: Path) -> None:
+    """Presence, texts both ways, and a second chat on one home."""
+    port = free_port()
+    bob = home.with_name("bob")
+    with running(bob, "chat", "--plain", port=port) as at_bob, running(home, "chat", "--plain", peer=port) as at_home:
+        at_home.wait_for("bob (is here|joined)")
+        at_home.type("hello bob\n")
+        at_bob.wait_for(r"home: hello bob$")
+        with running(bob, "chat", "--plain") as second:
+            second.wait_for(r"home: hello bob$")
+            second.type("from the second\n")
+            at_home.wait_for("bob: from the second$")
+        at_bob.type("/quit\n")
+        at_home.wait_for("bob is gone")
+        at_home.type("/quit\n")
+        assert at_home.process.wait(30) == 0
+
+
+def test_a_chat_ends_with_its_node(home: Path) -> None:
+    """When the node that it uses is gone, a chat says so and ends with exit code 1."""
+    with running_node(home) as node, running(home, "chat", "--plain") as chat:
+        chat.wait_for("── lobby")
+        node.stop()
+        assert chat.process.wait(30) == 1
+        chat.wait_for("is gone|has stopped")
+        assert "Traceback" not in chat.printed
+
+
+def test_ctrl_c_leaves_cleanly(home: Path) -> None:
+    """An interrupt is a way to leave like any other."""
+    with running(home, "chat", "--plain") as chat:
+        chat.wait_for("── lobby")
+        chat.stop()
+        assert "Traceback" not in chat.printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_prompt_stays_below_what_arrives(home: Path) -> None:
+    """On a terminal: wide characters typed, a message that comes while typing, Ctrl-D, the terminal put right."""
+    import pty
+
+    with running_node(home):
+        child, terminal = pty.fork()
+        if child == 0:
+            command = command_line(home, "chat")
+            os.execve(command[0], command, {**environment(), "TERM": "xterm-256color"})
+        try:
+            shown = _read_until(terminal, b"lobby>")
+            os.write(terminal, "half a líne 你好".encode())
+            use_node(home, "send", "lobby", "meanwhile")
+            shown += _read_until(terminal, b": meanwhile")
+            shown += _read_until(terminal, "líne 你好".encode())
+            os.write(terminal, b"\r")
+            shown += _read_until(terminal, ": half a líne 你好".encode())
+            os.write(terminal, b"\x04")
+            shown += _read_until(terminal, None)
+        finally:
+            _pid, status = os.waitpid(child, 0)
+            os.close(terminal)
+        assert os.waitstatus_to_exitcode(status) == 0
+        # bracketed paste is switched off again
+        assert shown.rindex(b"\x1b[?2004l") > shown.rindex(b"\x1b[?2004h")
+
+
+def _read_until(terminal: int, wanted: bytes | None, timeout_s: float = 20.0) -> bytes:
+    """What the terminal shows up to what is wanted (None: to the end), answering its questions for the cursor."""
+    shown = b""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if not select.select([terminal], [], [], 0.2)[0]:
+            continue
+        try:
+            data = os.read(terminal, 65_536)
+        except OSError:
+            data = b""
+        if not data:
+            if wanted is None:
+                return shown
+            break
+        if b"\x1b[6n" in data:
+            os.write(terminal, b"\x1b[1;1R")
+        shown += data
+        if wanted is not None and wanted in shown:
+            return shown
+    raise AssertionError(f"no {wanted!r} in {shown!r}")

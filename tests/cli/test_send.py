@@ -1,0 +1,81 @@
+"""`send` in real processes: one text, a stream of lines, how far each is to get, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.support.commands import command_line, environment, free_port, run_command, running_node, use_node
+from zmqchat.model.ids import parse_message_id
+
+
+def test_a_text_is_stored_and_its_id_printed(home: Path) -> None:
+    """Without a running node one is started; what nobody else holds yet is told."""
+    done = run_command(home, "send", "lobby", "hello", "--linger", "0")
+    assert done.returncode == 0
+    assert parse_message_id(done.stdout.strip()) is not None
+    assert "stored here only" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert run_command(home, "history", "lobby").stdout.endswith(": hello\n")
+
+
+def test_a_text_reaches_another_node(home: Path) -> None:
+    """`--until delivered` waits for a peer that is just being found; the record is as every reader sees it."""
+    port = free_port()
+    other = home.with_name("other")
+    with running_node(other, port=port):
+        done = run_command(home, "send", "lobby", "ship it", "--until", "delivered", "--json", peer=port)
+        assert (done.returncode, done.stderr) == (0, "")
+        record = json.loads(done.stdout)
+        assert list(record)[:7] == ["id", "room", "author", "name", "sent_at", "kind", "text"]
+        seen = use_node(other, "history", "lobby", "--json").stdout.splitlines()
+        assert json.loads(seen[-1]) == record
+
+
+def test_a_timeout_is_exit_code_3_and_the_message_stays_sent(home: Path) -> None:
+    """With nobody there the time is over; the text is stored all the same."""
+    done = run_command(home, "send", "lobby", "hello", "--until", "held", "--timeout", "0.2")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "not held within 0.2 s" in done.stderr
+    assert "hello" in run_command(home, "history", "lobby").stdout
+
+
+def test_each_line_of_standard_input_is_a_message(home: Path) -> None:
+    """Blank lines are skipped, bad bytes replaced, an over-long line is an error, and the rest is sent."""
+    data = b"one\r\n\n \n\xff\nnul\x00\n" + b"x" * 10_000_000 + b"\nlast"
+    with running_node(home):
+        done = use_node(home, "send", "lobby", "-", "--json", data=data)
+        texts = [json.loads(line)["text"] for line in done.stdout.splitlines()]
+        assert texts == ["one", "\ufffd", "nul\x00", "last"]
+        assert done.returncode == 1
+        assert "10,000,000" in done.stderr
+        assert "nul^@" in use_node(home, "history", "lobby").stdout
+
+
+def test_a_line_is_sent_before_the_next_one_comes(home: Path) -> None:
+    """The record of a line is printed while the input is still open."""
+    with running_node(home):
+        command = [*command_line(home)[:5], "send", "lobby", "-", "--json"]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
+        ) as process:
+            assert process.stdin
+            assert process.stdout
+            for text in ("one", "two"):
+                process.stdin.write(text.encode() + b"\n")
+                process.stdin.flush()
+                assert json.loads(process.stdout.readline())["text"] == text
+            process.stdin.close()
+            assert process.wait(30) == 0
+
+
+def test_a_stream_larger_than_the_window_arrives_in_order(home: Path) -> None:
+    """Some thousands of lines go through a bounded window, each once."""
+    data = b"".join(b"%d\n" % number for number in range(3_000))
+    with running_node(home):
+        done = use_node(home, "send", "lobby", "-", "--json", data=data)
+        assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [str(n) for n in range(3_000)]
+        seen = use_node(home, "history", "lobby", "--last", "3000", "--json").stdout.splitlines()
+        assert [json.loads(line)["text"] for line in seen] == [str(n) for n in range(3_000)]
