@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.hostile_bytes import BOMBS, MEMORY_BYTES_MAX, SECONDS_MAX, cost_of
 from zmqchat.model.limits import FRAME_BYTES_MAX, PACK_DEPTH_MAX
-from zmqchat.wire.packing import Malformed, check_depth, pack, unpack
+from zmqchat.wire.packing import Malformed, pack, unpack
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -59,11 +60,8 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 @given(st.binary(max_size=200))
 def test_random_bytes_give_a_value_or_malformed(raw: bytes) -> None:
     """Nothing but Malformed leaves, whatever msgpack itself would raise."""
-    try:
-        value = unpack(raw, map_max=16)
-    except Malformed:
-        return
-    check_depth(value)
+    with contextlib.suppress(Malformed):
+        repr(unpack(raw, map_max=16))
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -151,14 +149,6 @@ def test_extensions_and_timestamps_are_refused(code: int, size: int) -> None:
             if code >= 0
             else b"\x91\xc7" + bytes([size, 255]) + bytes(size)
         )
-
-
-def test_an_extension_in_a_value_of_ours_is_noticed() -> None:
-    """The walk for depth finds a timestamp that was never on the wire."""
-    with pytest.raises(Malformed):
-        check_depth([[msgpack.Timestamp(1)]])
-    with pytest.raises(Malformed):
-        check_depth(msgpack.Timestamp(1))
 
 
 def test_not_a_number_is_a_value_of_its_own() -> None:

@@ -25,7 +25,7 @@ BATCH_BYTES_MAX: Final = 256 * KIB
 """header + sum(max(event, 34) + 5): deleting bodies never makes a batch larger than this."""
 
 FRAME_BYTES_MAX: Final = BATCH_BYTES_MAX + 4 * KIB
-"""Any frame on direct or feed. Unpacking one costs at most 20 MiB (72 times its bytes at worst)."""
+"""Any frame on direct or feed. Unpacking one costs at most 3 MiB beyond its bytes (PACK_VALUES_MAX)."""
 
 DOOR_FRAME_BYTES_MAX: Final = 4_000
 """A door frame: strangers send these, so a flood of them must stay cheap."""
@@ -35,6 +35,9 @@ AFTER_HEADS_MAX: Final = 4
 
 PACK_DEPTH_MAX: Final = 16
 """Nesting of any value from the network: deeper ones would break recursion in whoever formats them."""
+
+PACK_VALUES_MAX: Final = 32 * KIB
+"""Values in anything from the network, counted before it is unpacked: each costs up to 80 B and 0.2 µs."""
 
 CONTENT_TYPE_BYTES_MAX: Final = 128
 """UTF-8 bytes of an app event's content type."""

@@ -1,9 +1,8 @@
 """MessagePack with the guards that bytes from a network need.
 
-A whole frame is unpacked in one call, with array and map sizes bounded before anything is allocated and
-the number of arrays and maps counted while it runs; then a walk of our own bounds the depth and refuses
-what other languages read differently. Whatever msgpack raises (its exceptions share no root) leaves here
-as `Malformed`, and `Malformed` never leaves `wire/`.
+`shape` bounds depth, sizes and the number of values before a whole frame is unpacked in one call. Whatever
+msgpack raises (its exceptions share no root) leaves here as `Malformed`, and `Malformed` never leaves
+`wire/`.
 """
 
 from __future__ import annotations
@@ -13,23 +12,15 @@ from typing import Any, Final, cast
 import msgpack
 
 from zmqchat.model.limits import FRAME_BYTES_MAX, PACK_DEPTH_MAX
+from zmqchat.wire.shape import Malformed as Malformed
+from zmqchat.wire.shape import check_shape
 
 Packable = Any  # reason: MessagePack values are open; what may go in is checked field by field
 
 ARRAY_MAX: Final = 2_048
-"""Items an array: msgpack allots 8 B for each when it reads the header, in up to 1,024 levels (16 MiB)."""
+"""Items an array: as many as any frame needs."""
 
 MAP_MAX: Final = 1_024
-
-CONTAINERS_MAX: Final = 32_768
-"""Arrays and maps in one value: an empty one is a byte on the wire and 72 here. The fullest frame has 20,000."""
-
-_UNCOUNTED_BYTES_MAX: Final = 4_096
-"""Shorter values are not counted, which costs a call an array: they cannot hold more than 300 KB."""
-
-
-class Malformed(Exception):
-    """Bytes that are no value of ours; internal to `wire/`."""
 
 
 def pack(value: Packable) -> bytes:
@@ -61,71 +52,13 @@ def unpack(data: bytes | memoryview, *, array_max: int = ARRAY_MAX, map_max: int
     """
     if len(data) > FRAME_BYTES_MAX:
         raise Malformed("too long")
-    count = _Count() if len(data) > _UNCOUNTED_BYTES_MAX else None
+    check_shape(data, array_max=array_max, map_max=map_max)
     try:
-        value = msgpack.unpackb(
-            data,
-            raw=False,
-            use_list=True,
-            strict_map_key=True,
-            max_array_len=array_max,
-            max_map_len=map_max,
-            max_str_len=len(data),
-            max_bin_len=len(data),
-            max_ext_len=0,
-            object_pairs_hook=_no_map if map_max == 0 else _unique if count is None else count.map,
-            list_hook=None if count is None else count.array,
-            ext_hook=_no_extension,
-        )
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, object_pairs_hook=_unique)
     except Malformed:
         raise
     except Exception as error:  # noqa: BLE001 - msgpack's exceptions share no root, and none may leave wire/
         raise Malformed(type(error).__name__) from None
-    check_depth(value)
-    return value
-
-
-def check_depth(value: Packable) -> None:
-    """Raise Malformed where a value nests deeper than PACK_DEPTH_MAX or holds an extension."""
-    level: list[Packable] = [value]
-    for _ in range(PACK_DEPTH_MAX):
-        following: list[Packable] = []
-        for item in level:
-            if type(item) is list:
-                following += item
-            elif type(item) is dict:
-                following += item.values()
-            elif type(item) is msgpack.Timestamp:
-                raise Malformed("extension")
-        level = [item for item in following if type(item) in (list, dict, msgpack.Timestamp)]
-        if not level:
-            return
-    raise Malformed("too deep")
-
-
-class _Count:
-    """Ends the unpacking of one value after so many arrays and maps."""
-
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        self._left = CONTAINERS_MAX
-
-    def array(self, items: list[Packable]) -> list[Packable]:
-        self._left -= 1
-        if self._left < 0:
-            raise Malformed("too many arrays")
-        return items
-
-    def map(self, pairs: list[tuple[Packable, Packable]]) -> dict[str, Packable]:
-        self._left -= 1
-        if self._left < 0:
-            raise Malformed("too many maps")
-        return _unique(pairs)
-
-
-def _no_map(_pairs: list[tuple[Packable, Packable]]) -> Packable:
-    raise Malformed("map")
 
 
 def _unique(pairs: list[tuple[Packable, Packable]]) -> dict[str, Packable]:
@@ -135,7 +68,3 @@ def _unique(pairs: list[tuple[Packable, Packable]]) -> dict[str, Packable]:
             raise Malformed("map key")
         found[key] = value
     return found
-
-
-def _no_extension(_code: int, _data: bytes) -> Packable:
-    raise Malformed("extension")
