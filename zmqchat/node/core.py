@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 
 from zmqchat.crypto.signing import IdentityCrypto
@@ -11,6 +10,7 @@ from zmqchat.model.addresses import format_address
 from zmqchat.model.errors import NodeClosed, NotStored, WrongProcess
 from zmqchat.model.ids import MessageId, PeerId, RoomId, peer_short
 from zmqchat.model.text import clean_name
+from zmqchat.node import forks
 from zmqchat.node.assembly import Machines
 from zmqchat.node.readposition import ReadPositions
 from zmqchat.node.room import Room
@@ -44,12 +44,12 @@ class Core:
         self.rooms: dict[RoomId, Room] = {}
         self._home = home
         self._last_posted: dict[RoomId, MessageId] = {}
-        self._pid = os.getpid()
+        self._generation = forks.generation()
         self._room_waiters: list[asyncio.Future[None]] = []
 
     def check_open(self) -> None:
         """Raise NodeClosed after the end, WrongProcess in a forked child."""
-        if os.getpid() != self._pid:
+        if forks.generation() != self._generation:
             raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
         if self.closed:
             raise NodeClosed("the node is stopped")
@@ -96,8 +96,20 @@ class Core:
             raise NotStored("too much waits for the disk in this room: await `send` or `wait_for_room` first")
         messages = self.data.publishing.post(room, kind, bodies, self.runner.now())
         self.runner.settle_soon()
-        self._last_posted[room] = messages[-1]
+        if messages:
+            self.marks.posted(room, messages[0], messages[-1])
+            self._last_posted[room] = messages[-1]
         return messages
+
+    def is_pending(self, room: RoomId) -> bool:
+        """Whether anything of ours in the room is not durable yet."""
+        return self.data.publishing.is_pending(room)
+
+    def outcome(self) -> asyncio.Future[None]:
+        """Done when something of ours has become durable or was given up, or the node stops."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room_waiters.append(waiter)
+        return waiter
 
     def last_posted(self) -> list[tuple[RoomId, MessageId]]:
         """The newest message of each room that this run has sent to."""
@@ -110,11 +122,10 @@ class Core:
 
     async def wait_for_room(self, room: RoomId) -> None:
         """Wait while too much of the room waits for the disk, or for peers to tell of our own log."""
+        self.check_open()
         while not self.data.publishing.has_room(room):
             self.check_open()
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._room_waiters.append(waiter)
-            await waiter
+            await self.outcome()
         if (doubt_s := self.data.own_log.doubt_s(self.runner.now())) > 0:
             await asyncio.sleep(min(doubt_s, 0.05))
             await self.wait_for_room(room)

@@ -15,6 +15,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.errors import BadName, NodeClosed, WrongProcess
 from zmqchat.model.ids import PeerId, mesh_id, peer_short, room_id, room_name_checked
 from zmqchat.model.text import clean_name
+from zmqchat.node import forks
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
 from zmqchat.node.opening import Opened, Settings, open_node
@@ -81,7 +82,7 @@ class Node:
         )
         self._opened: Opened | None = None
         self._happenings = Happenings()
-        self._pid = os.getpid()
+        self._generation = forks.generation()
         self._stopping: asyncio.Task[None] | None = None
         self.notices: list[str] = []
         self.failure: str | None = None
@@ -98,24 +99,35 @@ class Node:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the home, bind the sockets, be in the lobby. Raises HomeError or NetworkError."""
+        """Open the home, bind the sockets, be in the lobby. Raises HomeError, NetworkError, or NodeClosed after a stop."""
+        if self._stopping is not None:
+            raise NodeClosed("the node was stopped: make another Node")
         if self._opened is not None:
             return
         share_interpreter()
         opened = await open_node(self._settings, self._notice, self._fail)
         self._opened = opened
+        try:
+            await self._begin(opened)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _begin(self, opened: Opened) -> None:
+        """Everything is open: be a member of the mesh."""
         opened.runner.on(self._appliers(opened))
+        known = list(opened.core.data.ledger.rooms.values())
         opened.begin()
-        for entry in list(opened.core.data.ledger.rooms.values()):
+        for entry in known:
             if entry.joined:
                 opened.core.open_room(entry.room, entry.name)
-        if not opened.core.rooms:
+        if not known:
             await self.join(LOBBY)
         await opened.start_discovery()
 
     async def stop(self) -> None:
         """Say goodbye, make durable what was accepted, leave nothing behind; within 2 s. Safe to call twice."""
-        if os.getpid() != self._pid or self._opened is None:
+        if forks.generation() != self._generation or self._opened is None:
             return
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(self._opened), name="zmqchat stop")
@@ -142,7 +154,7 @@ class Node:
             await asyncio.sleep(0.005)
 
     def _core(self) -> Opened:
-        if os.getpid() != self._pid:
+        if forks.generation() != self._generation:
             raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
         if self._opened is None:
             raise NodeClosed("the node is not started: use `async with Node(...)` or call start()")
