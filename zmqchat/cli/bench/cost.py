@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 
 from zmqchat.cli.bench.measure import Measured, at_most
-from zmqchat.cli.bench.processes import Process, worker
+from zmqchat.cli.bench.processes import worker
 from zmqchat.cli.bench.proxy import CountingProxy
 from zmqchat.cli.bench.speed import PAYLOAD_BYTES, Effort, Progress
+from zmqchat.cli.processes import Process
 
 BARE_IMPORT = "import asyncio, zmq, msgpack, lmdb, zeroconf, zeroconf.asyncio, nacl.bindings, nacl.signing, ifaddr"
 MEMORY_TEXTS = 1_000_000
