@@ -26,6 +26,7 @@ from zmqchat.model.ids import MeshId, PeerId, mesh_id
 from zmqchat.model.text import clean_name
 from zmqchat.net.zmq_transport import ZmqTransport
 from zmqchat.node.assembly import assemble
+from zmqchat.node.cable import Cable
 from zmqchat.node.core import Core
 from zmqchat.node.home import Home, resolve_home
 from zmqchat.node.machine_id import boot_id, machine_id
@@ -74,7 +75,7 @@ class Opened:
     store: LmdbStore
     core: Core
     runner: Runner
-    transport: ZmqTransport
+    transport: Cable
     discovery: Discovery
     ports: tuple[int, int, int]
     hosts: tuple[str, ...]
@@ -205,7 +206,8 @@ async def _assemble(
     )
     if damaged:
         notice(f"the store has damaged entries, which were left out: {'; '.join(damaged[:3])}; run `zmqchat doctor`")
-    transport = ZmqTransport(curve_key=curve_key, door_public=DOOR_PUBLIC, door_secret=DOOR_SECRET, failed=failed)
+    sockets = ZmqTransport(curve_key=curve_key, door_public=DOOR_PUBLIC, door_secret=DOOR_SECRET, failed=failed)
+    transport = Cable(sockets)
     runner = Runner(machines.mesh, transport, store, lambda error: failed(f"{type(error).__name__}: {error}"))
     late.append(runner)
     core = Core(identity.peer, machines, runner, store, crypto, str(home.folder), name)
