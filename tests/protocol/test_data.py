@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.fakelink import FakeNet, FakeNode, FakeStore, lobby, quick, texts_of
+from tests.support.fakelink import FakeNet, FakeNode, lobby, quick, texts_of
+from tests.support.fakestore import FakeStore
 from zmqchat.model.ids import MessageId, PeerId
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored
 

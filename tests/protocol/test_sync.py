@@ -264,3 +264,21 @@ def test_interest_of_the_unlinked_is_not_noted(net: FakeNet) -> None:
     )
     ann.handle(ExchangeEnded(peer=nobody.peer, rooms=(), equal=()))
     assert LogKey(nobody.peer, 1) not in ann.data.ledger.rooms[lobby()].frontier
+
+
+def test_room_that_only_one_thinks_is_shared_counts_as_compared_by_nobody(net: FakeNet) -> None:
+    """Where the two differ about which rooms are shared, neither takes the other room for the same."""
+    ann, bob = joined(net, "ann", "lobby", "other"), joined(net, "bob", "lobby", "other")
+    net.link(ann, bob)
+    net.run(1.0)
+    # Bob has heard that ann left, ann has not heard it of herself: a frame was lost.
+    bob.data.interests._rooms[ann.peer] = frozenset({lobby()})
+    (said,) = ann.say("hello", room="other")
+    net.lose = lambda _a, _b, payload, _feed: payload[0] in (22, 32, 33)
+    net.run(0.1)
+    ann.data.sync.begin(bob.peer, ann.instant())
+    ann.mesh.settle(ann.instant())
+    ann._apply()
+    net.run(1.0)
+    assert bob.peer not in ann.data.receipts.state(lobby("other"), said.log, said.number).held
+    assert ann.data.sync.exchanges == 0

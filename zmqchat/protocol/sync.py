@@ -71,7 +71,8 @@ class _Exchange:
 
     open     rooms whose answer is awaited (begun by us)
     differ   rooms for which frontiers were exchanged
-    rooms    rooms compared, with the ledger's version when our hash of it was taken
+    rooms    rooms that we think are shared, with the ledger's version when our hash of it was taken
+    same     rooms of which both were seen to have the same hash
     logs     logs that the peer has listed
     """
 
@@ -80,6 +81,7 @@ class _Exchange:
     rooms: dict[RoomId, int] = field(default_factory=dict)
     open: dict[RoomId, None] = field(default_factory=dict)
     differ: dict[RoomId, None] = field(default_factory=dict)
+    same: dict[RoomId, None] = field(default_factory=dict)
     hashed: bool = False
     logs: int = 0
 
@@ -204,6 +206,7 @@ class Sync(Machine):
         if ours == frame.hash:
             self._answered.pop(peer, None)
             self._send(peer, Summary(exchange=frame.exchange, hash=ours, reply=True))
+            exchange.same.update(dict.fromkeys(exchange.rooms))
             self._ended(peer, exchange, at)
             return
         self._answered[peer] = exchange
@@ -216,9 +219,13 @@ class Sync(Machine):
     def _closed(self, peer: PeerId, frame: Summary, at: Instant) -> None:
         begun, answered = self._begun.get(peer), self._answered.get(peer)
         if begun is not None and begun.number == frame.exchange:
+            begun.same.update(dict.fromkeys(begun.rooms))
             self._end_begun(peer, begun, at)
         elif answered is not None and answered.number == frame.exchange:
             del self._answered[peer]
+            if frame.hash == self._hash(answered):
+                answered.rooms = dict.fromkeys(answered.rooms, self._ledger.version)
+                answered.same.update(dict.fromkeys(answered.rooms))
             self._ended(peer, answered, at)
 
     def _room_hashes(self, peer: PeerId, frame: RoomHashes, at: Instant) -> None:
@@ -233,6 +240,8 @@ class Sync(Machine):
             if theirs[room] != self._ledger.rooms[room].frontier.hash:
                 exchange.open[room] = exchange.differ[room] = None
                 self._tell(peer, frame.exchange, room)
+            else:
+                exchange.same[room] = None
         exchange.hashed = frame.final
         self._close_if_done(peer, exchange, at)
 
@@ -303,14 +312,15 @@ class Sync(Machine):
         self._begin_next(at)
 
     def _ended(self, peer: PeerId, exchange: _Exchange, _at: Instant) -> None:
-        equal = tuple(room for room in exchange.rooms if room not in exchange.differ)
+        equal = tuple(exchange.same)
+        compared = tuple(dict.fromkeys((*equal, *exchange.differ)))
         store = self._interests.store_of(peer)
         same = self._same.pop(store, {})
         same.update({room: exchange.rooms[room] for room in equal})
         self._same[store] = same
         if len(self._same) > STORES_REMEMBERED_MAX:
             del self._same[next(iter(self._same))]
-        self.outbox.append(ExchangeEnded(peer=peer, rooms=tuple(exchange.rooms), equal=equal))
+        self.outbox.append(ExchangeEnded(peer=peer, rooms=compared, equal=equal))
 
     def _unasked(self, peer: PeerId, what: str) -> None:
         # An honest peer may answer an exchange that we have dropped meanwhile, but not often.
