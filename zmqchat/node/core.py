@@ -27,7 +27,13 @@ class Core:
     """The inside of a running node."""
 
     def __init__(
-        self, me: PeerId, machines: Machines, runner: Runner, store: MessageStore, crypto: IdentityCrypto, home: str,
+        self,
+        me: PeerId,
+        machines: Machines,
+        runner: Runner,
+        store: MessageStore,
+        crypto: IdentityCrypto,
+        home: str,
         name: str,
     ) -> None:
         self.me = me

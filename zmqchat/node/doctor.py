@@ -109,7 +109,7 @@ def _problems(opened: Opened, disk_free_bytes: int) -> list[str]:
         difference_s = peer.clock_difference_s
         if peer.online and difference_s is not None and abs(difference_s) > CLOCK_DIFFERENCE_TOLD_S:
             problems.append(
-                f"the clock of {peer.name} is {difference_s:+.0f} s off this one's: set both by NTP; nothing is lost by it"
+                f"the clock of {peer.name} is {difference_s:+.0f} s off this one's: set both by NTP; nothing is lost"
             )
         if not peer.online and peer.last_error:
             problems.append(

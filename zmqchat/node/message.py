@@ -7,17 +7,28 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, overload
 
 from zmqchat.model.events import Event, Kind
+from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, MessageId, PeerId
 from zmqchat.node.values import Peer
+from zmqchat.wire.batches import HEADER, unpack_batch
 from zmqchat.wire.events import body_text, decode_event
 
 if TYPE_CHECKING:
     from zmqchat.node.room import Room
 
+_KIND_NAMES = {int(kind): kind.name.lower() for kind in Kind}
+
 TimelinePlace = tuple[int, PeerId, int, int]
 """sealed_at, author, log, number: sorts as the timeline does."""
 
-_KIND_NAMES = {int(kind): kind.name.lower() for kind in Kind}
+
+def event_at(raw: bytes, number: int) -> bytes | None:
+    """The event of this number in a stored batch; None where the batch has none of it."""
+    parts = unpack_batch(raw)
+    if isinstance(parts, Fault):
+        return None
+    index = number - HEADER.unpack(parts[0])[5]
+    return parts[1][index] if 0 <= index < len(parts[1]) else None
 
 
 class Message:
@@ -27,7 +38,18 @@ class Message:
     backfill   fills what a Gap told of earlier
     """
 
-    __slots__ = ("_digest8", "_event", "_key", "_number", "_position", "_raw", "backfill", "live", "room", "timeline_place")
+    __slots__ = (
+        "_digest8",
+        "_event",
+        "_key",
+        "_number",
+        "_position",
+        "_raw",
+        "backfill",
+        "live",
+        "room",
+        "timeline_place",
+    )
 
     def __init__(
         self, room: Room, key: LogKey, number: int, raw: bytes, position: int | None, *, live: bool, backfill: bool
@@ -141,7 +163,7 @@ class Gap:
     @property
     def holders(self) -> list[Peer]:
         """Who may have it: peers in touch that told of it."""
-        return self.room.holders(self.author.id, self.end)
+        return self.room.peers()
 
     @property
     def cursor(self) -> str:
@@ -209,4 +231,5 @@ class Block(Sequence[Message]):
     def _message(self, index: int) -> Message:
         number = self._numbers[index]
         position = None if self._first_position is None else self._first_position + number
-        return Message(self.room, self._key, number, self._events[index], position, live=self._live, backfill=self._backfill)
+        event = self._events[index]
+        return Message(self.room, self._key, number, event, position, live=self._live, backfill=self._backfill)

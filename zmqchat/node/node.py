@@ -13,7 +13,7 @@ from typing import Any
 from zmqchat.model.addresses import Endpoint, parse_address
 from zmqchat.model.config import Config
 from zmqchat.model.errors import BadName, NodeClosed, WrongProcess
-from zmqchat.model.ids import PeerId, mesh_id, peer_short, room_id, room_name_checked
+from zmqchat.model.ids import PeerId, peer_short, room_id, room_name_checked
 from zmqchat.model.text import clean_name
 from zmqchat.node import forks
 from zmqchat.node.doctor import examine
@@ -99,7 +99,7 @@ class Node:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the home, bind the sockets, be in the lobby. Raises HomeError, NetworkError, or NodeClosed after a stop."""
+        """Open the home, bind the sockets, be in the lobby. Raises HomeError, NetworkError; NodeClosed after a stop."""
         if self._stopping is not None:
             raise NodeClosed("the node was stopped: make another Node")
         if self._opened is not None:
@@ -148,9 +148,8 @@ class Node:
     async def _flushed(self, opened: Opened) -> None:
         """Everything accepted is durable and has left for those in touch."""
         machines = opened.core.data
-        while not machines.committing.is_idle or any(
-            machines.publishing.is_pending(room) for room in opened.core.rooms
-        ):
+        # Looking again and again, as commits of others' batches wake nobody.
+        while not machines.committing.is_idle or any(map(opened.core.is_pending, opened.core.rooms)):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     def _core(self) -> Opened:
@@ -273,7 +272,8 @@ class Node:
             if core.has_reached(room, message, "held", 1):
                 continue
             waiter = core.receipt_waiters.wait(
-                room, lambda room=room, message=message: core.has_reached(room, message, "held", 1)  # type: ignore[misc]  # mypy can't infer a lambda's defaults
+                room,
+                lambda room=room, message=message: core.has_reached(room, message, "held", 1),  # type: ignore[misc]  # mypy can't infer a lambda's defaults
             )
             try:
                 await asyncio.wait_for(waiter, max(0.0, left_s))
@@ -296,12 +296,12 @@ class Node:
             data_effects.OwnFailed: core.own_failed,
             data_effects.ReceiptsChanged: core.receipts_changed,
             data_effects.MemberChanged: self._member_changed,
-            data_effects.OwnLogDrawn: lambda effect: None,
+            data_effects.OwnLogDrawn: lambda _effect: None,
             data_effects.LogDenied: lambda effect: self._notice(
                 f"{core.name_of(effect.peer)} does not store more of this node's messages: {effect.reason}"
             ),
             data_effects.LogForked: lambda effect: self._notice(
-                f"{core.name_of(effect.key.author)} has two histories under one identity (a copied home?): both are kept"
+                f"{core.name_of(effect.key.author)} has two histories of one identity (a copied home?); both are kept"
             ),
         }
 
@@ -325,9 +325,7 @@ class Node:
         if room is None or not effect.live:
             return
         member = Member(effect.peer, core.name_of(effect.peer, effect.room), core.is_online(effect.peer))
-        self._happenings.tell(
-            MemberJoined(room.name, member) if effect.joined else MemberLeft(room.name, member)
-        )
+        self._happenings.tell(MemberJoined(room.name, member) if effect.joined else MemberLeft(room.name, member))
 
     def _notice(self, text: str) -> None:
         if text not in self.notices[-20:]:
@@ -344,4 +342,5 @@ class Node:
                 self._opened.core.close()
 
     def __repr__(self) -> str:
-        return f"<Node {self._opened.name!r} {peer_short(self._opened.core.me)}>" if self._opened else "<Node, not started>"
+        opened = self._opened
+        return "<Node, not started>" if opened is None else f"<Node {opened.name!r} {peer_short(opened.core.me)}>"

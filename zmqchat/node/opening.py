@@ -1,4 +1,4 @@
-"""Opening a node: home, identity, store, machines, sockets, discovery, in this order; undone from the end on failure."""
+"""Opening a node: home, identity, store, machines, sockets, discovery, in this order; a failure undoes it all."""
 
 from __future__ import annotations
 
@@ -175,10 +175,19 @@ async def open_node(settings: Settings, notice: Callable[[str], None], failed: C
             if late:
                 late[0].store_notify(outcomes)
 
-        store = await asyncio.to_thread(
-            open_store, home.store_path, notify, machine_id=machine_id(), boot_id=boot_id(), store_id=os.urandom(16)
+        # A cancelled start must not leave a thread behind that still opens the store.
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(
+                open_store,
+                home.store_path,
+                notify,
+                machine_id=machine_id(),
+                boot_id=boot_id(),
+                store_id=os.urandom(16),
+            )
         )
-        undo.push_async_callback(asyncio.to_thread, store.close)
+        undo.push_async_callback(_close_store, opening)
+        store = await asyncio.shield(opening)
         for warning in store.info.warnings:
             notice(warning)
         opened = await _assemble(settings, home, identity, store, late, notice, failed)
@@ -186,6 +195,12 @@ async def open_node(settings: Settings, notice: Callable[[str], None], failed: C
         await _bind(opened)
         undo.pop_all()
         return opened
+
+
+async def _close_store(opening: asyncio.Future[LmdbStore]) -> None:
+    await asyncio.wait({opening})
+    if opening.exception() is None:
+        await asyncio.to_thread(opening.result().close)
 
 
 async def _assemble(
@@ -201,9 +216,7 @@ async def _assemble(
     mesh = mesh_id(settings.mesh)
     stored_name = await _read(store.read(lambda: store.get("meta", NAME_KEY)))
     name = _choose_name(settings.name, stored_name)
-    machines, damaged = await _read(
-        store.read(lambda: assemble(identity, mesh, store, settings.config, name, crypto))
-    )
+    machines, damaged = await _read(store.read(lambda: assemble(identity, mesh, store, settings.config, name, crypto)))
     if damaged:
         notice(f"the store has damaged entries, which were left out: {'; '.join(damaged[:3])}; run `zmqchat doctor`")
     sockets = ZmqTransport(curve_key=curve_key, door_public=DOOR_PUBLIC, door_secret=DOOR_SECRET, failed=failed)
@@ -265,9 +278,7 @@ async def _bind(opened: Opened) -> None:
 
 
 def _discovery(opened: Opened) -> Discovery:
-    callbacks = Callbacks(
-        sighted=opened.runner.feed, problem=opened.notice, interfaces_changed=opened.hosts_changed
-    )
+    callbacks = Callbacks(sighted=opened.runner.feed, problem=opened.notice, interfaces_changed=opened.hosts_changed)
     if not opened.settings.discovery:
         return QuietDiscovery(callbacks, interfaces=opened.settings.interfaces)
     from zmqchat.discovery.mdns import MdnsDiscovery  # 55 ms that a node without discovery need not pay
@@ -305,7 +316,7 @@ def _parse_listen(listen: str | None) -> tuple[str | None, int | None]:
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise BadAddress(listen, wanted)
     host = host.strip("[]")
-    return (None if host in ("", "*", "0.0.0.0", "::") else host), int(port)  # noqa: S104  # the user asks for all
+    return (None if host in ("", "*", "0.0.0.0", "::") else host), int(port)
 
 
 async def _address_of(host: str) -> str:

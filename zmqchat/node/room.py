@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from zmqchat.model.errors import BadCursor, CursorLost, DeliveryTimeout, MessageTooLarge, UsageError
+from zmqchat.model.errors import BadCursor, CursorLost, DeliveryTimeout, MessageTooLarge, NotStored, UsageError
 from zmqchat.model.events import Kind
 from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
 from zmqchat.model.limits import CONTENT_TYPE_BYTES_MAX, EVENT_BYTES_MAX
 from zmqchat.node.bulk import send_all
 from zmqchat.node.cursor import Messages
 from zmqchat.node.history import load_history
-from zmqchat.node.message import Message
+from zmqchat.node.message import Message, event_at
 from zmqchat.node.sending import UNTIL, Posting, Sent
 from zmqchat.node.sendqueue import SendQueue
 from zmqchat.node.tail import Row, Tail
@@ -48,9 +48,7 @@ class Room:
         """Accept many texts at once; their ids, in order. Raises as `post` does, and then accepts none."""
         return self._core.post(self.id, Kind.TEXT, texts)
 
-    async def send(
-        self, text: str, until: str = "stored", timeout: float | None = None, *, copies: int = 1
-    ) -> Sent:
+    async def send(self, text: str, until: str = "stored", timeout: float | None = None, *, copies: int = 1) -> Sent:
         """Send a text and wait until it is `stored` here, `held` by `copies` others, `delivered` or `read`.
 
         timeout in seconds, None for as long as it takes; counted from when it is durable here.
@@ -109,9 +107,26 @@ class Room:
     async def stored(self, message: MessageId) -> Sent:
         """Wait until this own message is durable here. Raises NotStored or StoreFull where it was given up."""
         marks = self._core.marks
-        if not marks.is_stored(self.id, message):
+        self._core.check_open()
+        if message.author != self._core.me:
+            raise UsageError("only this node's own messages can be waited for")
+        if not marks.is_known(self.id, message):
+            await self._look_up(message)
+        elif not marks.is_stored(self.id, message):
             await marks.wait(self.id, message)
         return Sent(self, message)
+
+    async def _look_up(self, message: MessageId) -> None:
+        """The same for a message of an earlier run, or one whose number was given up: its digest tells."""
+        core = self._core
+        while core.is_pending(self.id) and not core.marks.is_stored(self.id, message):
+            await core.outcome()
+            core.check_open()
+        for raw in await asyncio.wrap_future(core.store.read(lambda: core.store.find_batch(self.id, message))):
+            event = event_at(raw, message.number)
+            if event is not None and core.crypto.event_digest(event)[:8] == message.digest8:
+                return
+        raise NotStored("this message is not in the store: it was given up, or never sent here; send it again")
 
     async def wait(
         self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
@@ -135,7 +150,8 @@ class Room:
     def has_reached(self, message: MessageId, until: str, copies: int = 1) -> bool:
         """Whether an own message is where `until` wants it now."""
         if until == "stored":
-            return self._core.marks.is_stored(self.id, message)
+            marks = self._core.marks
+            return marks.is_stored(self.id, message) and marks.is_known(self.id, message)
         return self._core.has_reached(self.id, message, until, copies)
 
     def receipts_of(self, message: MessageId) -> Receipts:
@@ -170,6 +186,7 @@ class Room:
 
         before  a message of an earlier page: the page that ends before it
         """
+        self._core.check_open()
         if last <= 0:
             return []
         return await load_history(self, self._core.store, last, before)
@@ -213,7 +230,7 @@ class Room:
         """An author under the name of that time; None for the present name."""
         return self._core.author_at(self.id, author, hlc)
 
-    def holders(self, author: PeerId, end: int) -> list[Peer]:
+    def peers(self) -> list[Peer]:
         """Peers in touch that are in this room: they may hold what is missing."""
         return self._core.peers_in(self.id)
 
@@ -238,4 +255,3 @@ def _check_until(until: str, copies: int) -> None:
         raise UsageError(f"until must be one of {', '.join(UNTIL)}, not {until!r}")
     if copies < 1:
         raise UsageError("copies counts other nodes: at least 1")
-

@@ -19,6 +19,9 @@ from zmqchat.protocol.data_effects import OwnFailed, OwnStored
 if TYPE_CHECKING:
     from zmqchat.node.room import Room
 
+GIVEN_UP_RANGES_MAX: Final = 64
+"""Ranges of numbers given up that are remembered a log; older ones are joined, which costs a look into the store."""
+
 UNTIL: Final = ("stored", "held", "delivered", "read")
 
 
@@ -78,14 +81,34 @@ class Posting(Awaitable[Sent]):
 
 
 class StoredMarks:
-    """How far each of our logs is durable, and who waits for that."""
+    """How far each of our logs is durable, and who waits for that.
+
+    A number that was given up names another message later, so an id of such a number says nothing by itself:
+    `is_known` is false for it, as it is for ids of earlier runs, and the store must be asked.
+    """
 
     def __init__(self) -> None:
+        self._firsts: dict[tuple[RoomId, int], int] = {}
+        self._posted: dict[tuple[RoomId, int], int] = {}
         self._ends: dict[tuple[RoomId, int], int] = {}
+        self._given_up: dict[tuple[RoomId, int], list[tuple[int, int]]] = {}
         self._waiting: dict[tuple[RoomId, int], deque[tuple[int, asyncio.Future[None]]]] = {}
 
+    def posted(self, room: RoomId, first: MessageId, last: MessageId) -> None:
+        """These have been accepted in this run."""
+        place = (room, first.log)
+        self._firsts.setdefault(place, first.number)
+        self._posted[place] = last.number + 1
+
+    def is_known(self, room: RoomId, message: MessageId) -> bool:
+        """Whether the number alone tells which message of this run it is."""
+        place, number = (room, message.log), message.number
+        if not self._firsts.get(place, number + 1) <= number < self._posted.get(place, 0):
+            return False
+        return not any(first <= number < end for first, end in self._given_up.get(place, ()))
+
     def is_stored(self, room: RoomId, message: MessageId) -> bool:
-        """Whether this own message is durable here."""
+        """Whether the message of this number is durable here; the caller knows that its own was not given up."""
         return message.number < self._ends.get((room, message.log), 0)
 
     def wait(self, room: RoomId, message: MessageId) -> asyncio.Future[None]:
@@ -116,6 +139,7 @@ class StoredMarks:
         """These numbers were given up; the same numbers may name other messages later."""
         place = (effect.room, effect.log)
         error = StoreFull(home) if effect.full else NotStored(effect.detail)
+        self._note_given_up(place, effect.first, effect.end)
         waiting = self._waiting.get(place, deque())
         keep: deque[tuple[int, asyncio.Future[None]]] = deque()
         for number, future in waiting:
@@ -125,6 +149,16 @@ class StoredMarks:
                 future.set_exception(error)
                 future.exception()  # nobody may ever await a posting: that is no unhandled error
         self._waiting[place] = keep
+
+    def _note_given_up(self, place: tuple[RoomId, int], first: int, end: int) -> None:
+        ranges = self._given_up.setdefault(place, [])
+        if ranges and first <= ranges[-1][1] and end >= ranges[-1][0]:
+            first, end = min(first, ranges[-1][0]), max(end, ranges[-1][1])
+            ranges.pop()
+        ranges.append((first, end))
+        if len(ranges) > GIVEN_UP_RANGES_MAX:
+            (low, _), (_, high) = ranges[0], ranges[1]
+            ranges[:2] = [(low, high)]
 
     def fail_all(self, error: Exception) -> None:
         """The node stops: nobody waits any longer."""
