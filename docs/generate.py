@@ -155,9 +155,27 @@ def _signature(function: Callable[..., object]) -> str:
 
 
 def _command_help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100, color=False)
-    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    return f"## {name}\n\n```text\n{text}\n```"
+    """From the declarations and not from `--help`, whose layout differs between versions of click."""
+    arguments = " ".join(_argument(item) for item in command.params if isinstance(item, click.Argument))
+    options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
+    parts = [f"## {name}", f"`{name} {arguments}`" if arguments else f"`{name}`", inspect.cleandoc(command.help or "")]
+    if options:
+        rows = [f"| {_option(item)} | {_one_line(item.help or '')} |" for item in options]
+        parts.append("\n".join(["| option | meaning |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts)
+
+
+def _argument(item: click.Argument) -> str:
+    shown = item.metavar or (item.name or "").upper()
+    shown += "…" if item.nargs == -1 else ""
+    return shown if item.required or shown.startswith("[") else f"[{shown}]"
+
+
+def _option(item: click.Option) -> str:
+    value = ""
+    if not item.is_flag and not item.count:
+        value = item.metavar or ("\\|".join(map(str, getattr(item.type, "choices", ()))) or item.type.name.upper())
+    return f"`{', '.join(item.opts)}{' ' if value else ''}{value}`"
 
 
 def _first_line(value: object) -> str:
