@@ -24,7 +24,6 @@ from zmqchat.protocol.facts import Fact, Instant, Stored, StoreFailed, TimerFire
 from zmqchat.protocol.ledger import Group, Ledger
 from zmqchat.protocol.machine import Machine
 
-
 RETRY_S = 0.5
 """How long what waits rests after a failed commit: a full disk is not tried without end."""
 

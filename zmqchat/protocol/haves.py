@@ -1,11 +1,11 @@
 """HAVE: what this node has on its disk, told to whoever may wait for it; and what others told us.
 
 How it works. After a commit each log that moved is due to be told: to its author and to the link that
-it came by at once (not more often than PACE of have_author_s, so that a stream costs 200 small frames a second
-and who waits for each acknowledgement is not held up), to the other linked members of the room within have_others_s. What is due to a peer is a set of
+it came by at once (not more often than PACE of have_author_s, so that a stream costs 200 small frames a
+second), to the other linked members of the room within have_others_s. What is due to a peer is a set of
 logs, so any number of commits make one entry; a HAVE carries the `end` that holds when it leaves.
 
-    due to a peer: nothing --stored--> soon (now, or have_author_s after the last) --timer--> sent
+    due to a peer: nothing --stored--> soon (now, or PACE after the last) --timer--> sent
                            --stored--> late (have_others_s)         soon wins over late
 
 A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `broadcast` and
@@ -106,7 +106,8 @@ class Haves(Machine):
     def _tell(self, peer: PeerId, room: RoomId, key: LogKey, soon: bool, at: Instant) -> None:
         due = self._due[peer]
         due.logs.setdefault(room, {})[key] = None
-        at_s = max(at.now_s, due.sent_s + self._config.have_author_s * PACE) if soon else at.now_s + self._config.have_others_s
+        paced_s = max(at.now_s, due.sent_s + self._config.have_author_s * PACE)
+        at_s = paced_s if soon else at.now_s + self._config.have_others_s
         due.at_s = at_s if due.at_s is None else min(due.at_s, at_s)
 
     def _send(self, peer: PeerId, due: _Due, at: Instant) -> None:
