@@ -91,7 +91,7 @@ class NodeUnderTest:
         """The sink."""
         if not self.answer(fact):
             self.facts.append(fact)
-            self._told.set()
+        self._told.set()
 
     def apply(self, *effects: Effect) -> None:
         """Apply effects in order."""

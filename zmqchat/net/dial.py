@@ -11,6 +11,7 @@ off the loop (libzmq would block its I/O thread), and its addresses are tried on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import zmq
@@ -25,6 +26,9 @@ from zmqchat.net.resolve import is_literal
 from zmqchat.net.watch import Watch
 
 _DRAINS_AT_CLOSE = 16
+_CONNECT_S = CONNECT_TIMEOUT_MS / 1_000 + 0.5
+_HANDSHAKE_S = HANDSHAKE_MS / 1_000 + 0.5
+"""libzmq says nothing where it could not even begin (a scope that is gone): our own clock ends that."""
 
 
 class Dial:
@@ -60,6 +64,7 @@ class Dial:
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: Monitor | None = None
         self._reader: Reader | None = None
+        self._overdue: asyncio.TimerHandle | None = None
         self._started_s = 0.0
         self.open = False
         self.done = False
@@ -112,6 +117,7 @@ class Dial:
             self._monitor = Monitor(engine.context, engine.loop, self._socket, DIALLER_EVENTS, self._heard)
             self._reader = Reader(engine.loop, self._socket, self._read)
             self._socket.connect(f"tcp://{format_address(address, self._port)}")
+            self._overdue = engine.loop.call_later(_CONNECT_S, self._end, "unreachable")
         except zmq.ZMQError:
             # No socket to be had, or no address that the system knows (a scope that is gone).
             engine.counters["dials_impossible"] += 1
@@ -134,6 +140,7 @@ class Dial:
     def _shaken(self) -> None:
         if not self.open and not self.done and self._socket is not None:
             self.open = True
+            self._stop_clock()
             self._socket.get(zmq.EVENTS)  # makes libzmq attach the connection, so that what follows is sent
             self._opened()
 
@@ -143,6 +150,8 @@ class Dial:
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._shaken()
         elif event == zmq.EVENT_CONNECTED:
+            self._stop_clock()
+            self._overdue = self._engine.loop.call_later(_HANDSHAKE_S, self._end, "timeout")
             self._connection = Connection(value, self._engine.loop.time())
             self._watch.add(self._connection, self._role, self._reader, self._abused)
         elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
@@ -168,7 +177,13 @@ class Dial:
         self.done = True
         self._closed(reason)
 
+    def _stop_clock(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
     def _release(self, linger_ms: int) -> None:
+        self._stop_clock()
         if self._connection is not None:
             self._watch.remove(self._connection)
             self._connection = None

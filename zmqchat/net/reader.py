@@ -29,7 +29,7 @@ class Reader:
         assert isinstance(file, int)
         self._file = file
         self._again: asyncio.Handle | None = None
-        self._paused = False
+        self._pause: asyncio.TimerHandle | None = None
         self.closed = False
         loop.add_reader(self._file, self.drain)
         self._schedule()
@@ -37,19 +37,19 @@ class Reader:
     @property
     def behind(self) -> bool:
         """Whether frames may wait that were not read yet."""
-        return self._again is not None or self._paused
+        return self._again is not None or self._pause is not None
 
     def drain(self) -> None:
         """Read what is there, within the bound; the rest follows after the loop's next turn."""
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        if self.closed or self._paused:
+        if self.closed or self._pause is not None:
             return
         try:
             for _ in range(READS_AT_ONCE):
                 self._read()
-                if self.closed or self._paused:
+                if self.closed or self._pause is not None:
                     return
         except zmq.Again:
             return
@@ -71,16 +71,18 @@ class Reader:
 
     def after_send(self) -> None:
         """Look for frames whose edge the send may have swallowed."""
-        if not self.closed and not self._paused and self._again is None and self._readable():
+        if not self.closed and self._pause is None and self._again is None and self._readable():
             self._schedule()
 
     def pause(self, seconds: float) -> None:
         """Leave what comes in the socket for so long."""
-        if self.closed or self._paused:
+        if self.closed or self._pause is not None:
             return
-        self._paused = True
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         self._loop.remove_reader(self._file)
-        self._again = self._loop.call_later(seconds, self._resume)
+        self._pause = self._loop.call_later(seconds, self._resume)
 
     def close(self) -> None:
         """Stop reading; must precede the close of the socket."""
@@ -90,7 +92,9 @@ class Reader:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        if not self._paused:
+        if self._pause is not None:
+            self._pause.cancel()
+        else:
             self._loop.remove_reader(self._file)
 
     def _readable(self) -> bool:
@@ -98,11 +102,10 @@ class Reader:
         return isinstance(events, int) and bool(events & zmq.POLLIN)
 
     def _resume(self) -> None:
-        self._again = None
-        self._paused = False
+        self._pause = None
         self._loop.add_reader(self._file, self.drain)
         self.drain()
 
     def _schedule(self) -> None:
-        if self._again is None and not self.closed and not self._paused:
+        if self._again is None and self._pause is None and not self.closed:
             self._again = self._loop.call_soon(self.drain)

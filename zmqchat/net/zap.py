@@ -101,7 +101,8 @@ class ZapHandler:
             return
         with contextlib.suppress(zmq.ZMQError):  # it may have ended by itself
             self._stop.send(b"", zmq.NOBLOCK)
-        self._thread.join(_JOIN_S)
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
         self._stop.close(0)
 
     def _run(self) -> None:
