@@ -12,6 +12,7 @@ from tests.support.raw_zmtp import RawClient
 from tests.support.transports import DOOR_PAIR, World, a_world, link, new_pair
 from zmqchat.model.limits import (
     FRAME_BYTES_MAX,
+    LINK_SEND_BYTES_MAX,
 )
 from zmqchat.protocol.effects import Admit, Expel, Send
 from zmqchat.protocol.facts import (
