@@ -50,12 +50,12 @@ class Core:
         self.rooms: dict[RoomId, Room] = {}
         self._home = home
         self._last_posted: dict[RoomId, MessageId] = {}
-        self._generation = forks.generation()
+        self.generation = forks.generation()
         self._room_waiters: list[asyncio.Future[None]] = []
 
     def check_open(self) -> None:
         """Raise NodeClosed after the end, WrongProcess in a forked child."""
-        if forks.generation() != self._generation:
+        if forks.generation() != self.generation:
             raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
         if self.closed:
             raise NodeClosed("the node is stopped")

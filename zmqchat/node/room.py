@@ -54,9 +54,10 @@ class Room:
         timeout in seconds, None for as long as it takes; counted from when it is durable here.
         Raises BadText, MessageTooLarge, StoreFull, NotStored, or DeliveryTimeout (it stays sent).
         """
-        _check_until(until, copies)
+        if until != "stored":
+            _check_until(until, copies)
         check_text(text)
-        if not self._core.may_send(self.id):
+        if not self._queue.is_open:
             await self.wait_for_room()
         message = await self._queue.add(text)
         if until == "stored":

@@ -15,6 +15,7 @@ from zmqchat.model.errors import NotStored, ZmqChatError
 from zmqchat.model.events import Kind
 from zmqchat.model.ids import MessageId, RoomId
 from zmqchat.model.limits import BATCH_BYTES_MAX
+from zmqchat.node import forks
 
 if TYPE_CHECKING:
     from zmqchat.node.core import Core
@@ -33,6 +34,13 @@ class SendQueue:
         self._on_way = 0
         self._last_count = 0
         self._scheduled = False
+        self._has_space = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a text may be added now; else `wait_for_room` says why not, or until when to wait."""
+        core = self._core
+        return self._has_space and not core.closed and forks.generation() == core.generation
 
     def add(self, text: str) -> asyncio.Future[MessageId]:
         """Queue a checked text; the future gives its id when it is durable here, or raises NotStored."""
@@ -69,6 +77,7 @@ class SendQueue:
         except ZmqChatError as error:
             _refuse(futures, error)
             return
+        self._has_space = self._core.may_send(self._room)
         self._on_way += len(messages)
         self._last_count = len(messages)
         stored = self._core.marks.wait(self._room, messages[-1])
@@ -78,6 +87,7 @@ class SendQueue:
         self, messages: list[MessageId], futures: list[asyncio.Future[MessageId]], done: asyncio.Future[None]
     ) -> None:
         self._on_way -= len(messages)
+        self._has_space = not self._core.closed and self._core.may_send(self._room)
         error = None if done.cancelled() else done.exception()
         if error is None and not done.cancelled():
             for message, future in zip(messages, futures, strict=True):
