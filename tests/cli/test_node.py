@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import free_port, running_node
-from zmqchat.cli.node import presence_line
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -28,11 +27,3 @@ def test_a_node_tells_who_comes_and_goes(home: Path) -> None:
         with running_node(home.with_name("other"), peer=port):
             node.wait_for("is here")
         node.wait_for("is gone")
-
-
-def test_presence_lines_are_clean() -> None:
-    """Names and rooms of others can't steer the terminal."""
-    line = presence_line({"event": "MemberJoined", "id": "a" * 52, "name": "\x1b[2Jx", "room": "r\x9b"})
-    assert line is not None
-    assert line.isprintable()
-    assert presence_line({"event": "NoticeGiven"}) is None

@@ -18,8 +18,9 @@ import click
 from zmqchat.cli import output
 from zmqchat.cli.alone import AloneWatch
 from zmqchat.cli.chat_follow import HISTORY_ON_ENTRY, Follower
-from zmqchat.cli.client import ControlClient, Refused
+from zmqchat.cli.client import Refused
 from zmqchat.cli.options import StartOptions
+from zmqchat.cli.presence import happenings
 from zmqchat.cli.session import Session, open_session
 from zmqchat.model.errors import ControlError, UsageError, ZmqChatError
 from zmqchat.model.ids import room_name_checked
@@ -116,10 +117,7 @@ class Chat:
 
     def listen(self) -> None:
         """Show who comes and goes from now on."""
-        thread = threading.Thread(
-            target=self._listen, args=(self._session.connect(),), name="zmqchat events", daemon=True
-        )
-        thread.start()
+        threading.Thread(target=self._listen, name="zmqchat events", daemon=True).start()
 
     def take(self, line: str) -> bool:
         """What was typed: a command, or something to say; False where it ends the chat."""
@@ -210,14 +208,14 @@ class Chat:
             self._view.say(line)
         return True
 
-    def _listen(self, client: ControlClient) -> None:
-        try:
-            for item in client.items("events"):
-                event = item.get("event")
-                if isinstance(event, dict) and event.get("id") != self._own_id:
+    def _listen(self) -> None:
+        # the follower of the room sees, and tells, that the node is gone
+        with contextlib.suppress(ZmqChatError, OSError, ValueError):
+            for event in happenings(self._session):
+                if self._is_leaving:
+                    return
+                if event.get("id") != self._own_id:
                     self._view.event(event, self._room)
-        except (ZmqChatError, OSError, ValueError):
-            return  # the follower of the room sees the same
 
     def _lost(self, error: Exception) -> None:
         """The node is gone: there is nothing more to chat with."""

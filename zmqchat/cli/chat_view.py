@@ -12,7 +12,7 @@ from typing import Any
 from rich.text import Text
 
 from zmqchat.cli import output
-from zmqchat.cli.node import presence_line
+from zmqchat.cli.presence import presence_line
 from zmqchat.model.limits import CLOCK_FOLD_MS, MEMBERS_PER_ROOM_MAX
 from zmqchat.model.text import clean, skeleton
 

@@ -6,8 +6,9 @@ import click
 
 from zmqchat.cli import output
 from zmqchat.cli.alone import AloneWatch
-from zmqchat.cli.client import Disconnected, Fields
+from zmqchat.cli.client import Disconnected
 from zmqchat.cli.options import StartOptions
+from zmqchat.cli.presence import happenings, presence_line
 from zmqchat.cli.session import Session, open_session
 from zmqchat.model.text import clean
 
@@ -20,6 +21,7 @@ def node(options: StartOptions) -> int:
     Other commands on the same home use it.
     """
     with open_session(options, own=True) as session:
+        session.leave_at_once()
         status = session.status()
         where = f"listens at {status['address']}, home {status['home']}"
         output.print_line(clean(f"{output.shown_name(status)} ({status['short']}) {where}"))
@@ -36,25 +38,9 @@ def node(options: StartOptions) -> int:
 
 def _print_events(session: Session) -> None:
     """Print what happens as it comes, until the node stops."""
-    for item in session.connect().items("events"):
-        event = item.get("event", {})
+    for event in happenings(session):
         if event.get("event") == "NoticeGiven":
             output.note(str(event.get("text")))
         elif (line := presence_line(event)) is not None:
             output.print_line(line)
     raise Disconnected("the node has stopped")
-
-
-def presence_line(event: Fields) -> str | None:
-    """Who came or went, as a line; None for what is neither."""
-    verbs = {
-        "PeerOnline": "is here",
-        "PeerOffline": "is gone",
-        "MemberJoined": "joined",
-        "MemberLeft": "left",
-    }
-    verb = verbs.get(str(event.get("event")))
-    if verb is None:
-        return None
-    room = f" {clean(str(event['room']))}" if event.get("room") else ""
-    return f"{output.shown_name({'name': event.get('name'), 'author': event.get('id')})} {verb}{room}"

@@ -18,7 +18,9 @@ from zmqchat.model.errors import HomeInUse
 if TYPE_CHECKING:
     from zmqchat.cli.local_node import LocalNode
 
-RETRY_S = 2.0
+RETRY_S = 5.0
+"""A node has its control socket soon after it owns the home, and gives the home up 2 s after it at the latest."""
+
 RETRY_STEP_S = 0.05
 CLIENTS_STEP_S = 0.1
 
@@ -33,6 +35,7 @@ class Session:
         self.options = options
         self.client = client
         self._local = local
+        self._stays = True
         self._others: list[ControlClient] = []
 
     @property
@@ -82,6 +85,10 @@ class Session:
         if self._local is not None:
             self._local.stop()
 
+    def leave_at_once(self) -> None:
+        """At the end, do not stay for the sake of other commands: who told us to stop meant the node."""
+        self._stays = False
+
     def __enter__(self) -> Session:
         return self
 
@@ -89,7 +96,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and self._stays:
                 self.wait_for_others()
         finally:
             self.close()
