@@ -1,41 +1,63 @@
 """The address book: where peers may be, and when to try them next.
 
 How it works. A target is one place to dial: either a peer with all its endpoints, or a bare endpoint
-(--peer, discovery) whose owner is not known yet. A target waits after each failure, longer each time:
+(--peer, discovery) whose owner is not known before it answers. A target waits after each failure, longer
+each time:
 
     lost less than recent_s ago     0.1 s doubling to redial_max_s
     configured (--peer)             the same; it is never forgotten
     anything else                   1 s doubling to redial_gone_max_s, then forgotten under pressure
 
-All waits vary by ±25 %, so that a power cut does not end in everybody dialling at once. A sighting, a
-changed interface or a wake makes a target due at once.
+All waits are shortened by up to a quarter at random, so that a power cut does not end in everybody dialling at
+once. A sighting, a changed interface or a wake makes a target due at once, unless it is held: our own
+address, or a peer that misbehaved or refused us.
+
+Peers that we have met come before strangers. Hearsay, an endpoint that only other peers or its owner told
+of, is dialled HEARSAY_TRIES times and then once in HEARSAY_WAIT_S: nobody can point us at a third party.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from random import Random
+from typing import Final, TypeVar
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import CANDIDATES_MAX, ENDPOINTS_PER_PEER_MAX, PEERS_REMEMBERED_MAX
 
-REDIAL_FIRST_S = 0.1
-STRANGER_FIRST_S = 1.0
-SELF_WAIT_S = 600.0
+REDIAL_FIRST_S: Final = 0.1
+STRANGER_FIRST_S: Final = 1.0
+SELF_WAIT_S: Final = 600.0
 """An address that turned out to be ours is not dialled for this long."""
+HEARSAY_TRIES: Final = 3
+HEARSAY_WAIT_S: Final = 60.0
+NOTHING_TO_DIAL_S: Final = 5.0
+"""When to look again at a target none of whose endpoints may be dialled now."""
+
+_EVICTION_LOOK: Final = 64
+"""Targets looked at for one that may go: a table under pressure must not cost a scan a sighting."""
+
+_SCOPE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
+
+_Key = TypeVar("_Key")
+_Place = tuple[str, int]
 
 
 @dataclass(slots=True)
 class Target:
     """One place to dial.
 
-    peer       None while nobody answered there
-    found_by   the first source that named it: "mdns", "config", "store", "exchange", "hello"
-    endpoints  best first
+    peer        None while nobody answered there
+    found_by    the first source that named it: "mdns", "config", "store", "exchange", "hello"
+    endpoints   best first
+    hearsay     places that only others told of: dials so far, and the moment of the last
+    in_session  there is a session with this peer now
     """
 
     peer: PeerId | None
@@ -47,7 +69,14 @@ class Target:
     lost_s: float | None = None
     last_error: str = ""
     held_until_s: float = 0.0
+    in_session: bool = False
     dialling: set[Endpoint] = field(default_factory=set)
+    hearsay: dict[_Place, tuple[int, float]] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the user named it or we have had a link with it."""
+        return self.lost_s is not None or self.found_by in ("config", "store")
 
 
 def is_loopback(host: str) -> bool:
@@ -63,18 +92,27 @@ def is_usable(endpoint: Endpoint, *, loopback: bool) -> bool:
     address = _address(endpoint.host)
     if address is None or not 0 < endpoint.door < 65536:
         return False
-    if address.is_multicast or address.is_unspecified or address.is_reserved:
-        return False
-    if str(address) == "255.255.255.255":
-        return False
-    return loopback or not address.is_loopback
+    if address.is_loopback:
+        return loopback
+    return not (address.is_multicast or address.is_unspecified or address.is_reserved)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that this text is, an IPv4 one also where it is mapped into IPv6; None for names."""
+    _, percent, scope = host.partition("%")
+    if percent and not _SCOPE.fullmatch(scope):
+        return None
     try:
-        return ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _place(endpoint: Endpoint) -> _Place:
+    return endpoint.host, endpoint.door
 
 
 class AddressBook:
@@ -84,8 +122,9 @@ class AddressBook:
         self._config = config
         self._rng = rng
         self._by_peer: dict[PeerId, Target] = {}
-        self._by_endpoint: dict[tuple[str, int], Target] = {}
-        self._self_endpoints: dict[tuple[str, int], float] = {}
+        self._by_endpoint: dict[_Place, Target] = {}
+        self._self_until_s: dict[_Place, float] = {}
+        self._busy: set[_Place] = set()
 
     def peers(self) -> Iterable[tuple[PeerId, Target]]:
         """All known peers with their targets."""
@@ -95,87 +134,115 @@ class AddressBook:
         """The target of this peer, None where it was never heard of."""
         return self._by_peer.get(peer)
 
-    def sighted(self, endpoint: Endpoint, peer: PeerId | None, source: str, now_s: float) -> None:
-        """A node may be there; an unknown one becomes due at once, a known one too if it is not being dialled."""
-        place = (endpoint.host, endpoint.door)
-        if self._self_endpoints.get(place, 0.0) > now_s:
-            return
+    def of_peer(self, target: Target) -> bool:
+        """Whether this is a peer's target: then nobody else may answer there."""
+        return target.peer is not None and self._by_peer.get(target.peer) is target
+
+    # What is heard of places -----------------------------------------------------------------------
+
+    def sighted(self, endpoint: Endpoint, peer: PeerId | None, source: str, now_s: float) -> bool:
+        """A node may be there; says whether that is news, which makes the target due at once."""
+        if self._self_until_s.get(_place(endpoint), 0.0) > now_s:
+            return False
         if peer is None:
-            target = self._by_endpoint.get(place)
-            if target is None:
-                self._make_room(now_s)
-                self._by_endpoint[place] = Target(None, source, [endpoint], now_s)
-            elif source != "config":
-                target.due_s = min(target.due_s, now_s)
-            return
+            return self._sighted_bare(endpoint, source, now_s)
         target = self._by_peer.get(peer)
         if target is None:
-            self._make_room(now_s)
-            self._by_peer[peer] = Target(peer, source, [endpoint], now_s)
-            return
-        if _merge(target.endpoints, endpoint) or source == "mdns":
+            self._make_room(self._by_peer, PEERS_REMEMBERED_MAX + CANDIDATES_MAX)
+            target = self._by_peer[peer] = Target(peer, source, [], now_s)
+        if source == "config":
+            target.found_by = source
+        is_new = _merge(target, endpoint, is_hearsay=source == "exchange")
+        if is_new or source != "exchange":
             target.due_s = max(target.held_until_s, min(target.due_s, now_s))
+        return is_new or source != "exchange"
+
+    def _sighted_bare(self, endpoint: Endpoint, source: str, now_s: float) -> bool:
+        target = self._by_endpoint.get(_place(endpoint))
+        if target is None:
+            self._make_room(self._by_endpoint, CANDIDATES_MAX)
+            self._by_endpoint[_place(endpoint)] = Target(None, source, [endpoint], now_s)
+            return True
+        if source == "config":
+            target.found_by = source
+        target.due_s = max(target.held_until_s, min(target.due_s, now_s))
+        return True
 
     def learned(self, peer: PeerId, endpoint: Endpoint, told: Iterable[Endpoint], found_by: str) -> Target:
         """A session with this peer began: the endpoint that worked goes first, what it told after it."""
-        target = self._by_peer.get(peer)
+        target = self._by_peer.pop(peer, None)
         if target is None:
-            target = self._by_peer[peer] = Target(peer, found_by, [], 0.0)
-        known = [e for e in target.endpoints if (e.host, e.door) != (endpoint.host, endpoint.door)]
+            self._make_room(self._by_peer, PEERS_REMEMBERED_MAX + CANDIDATES_MAX)
+            target = Target(peer, found_by, [], 0.0)
+        self._by_peer[peer] = target
+        target.in_session = True
+        target.dialling.clear()
+        known = [e for e in target.endpoints if _place(e) != _place(endpoint)]
         target.endpoints = [endpoint, *known][:ENDPOINTS_PER_PEER_MAX]
+        target.hearsay.pop(_place(endpoint), None)
         for other in told:
-            _merge(target.endpoints, other)
+            _merge(target, other, is_hearsay=True)
         return target
 
     def owned(self, endpoint: Endpoint, peer: PeerId) -> str | None:
         """The bare endpoint belongs to this peer; says how it was found. A configured one stays a target."""
-        target = self._by_endpoint.get((endpoint.host, endpoint.door))
+        target = self._by_endpoint.get(_place(endpoint))
         if target is None:
             return None
         target.peer = peer
         target.failures = 0
         target.dialling.clear()
         if target.found_by != "config":
-            del self._by_endpoint[(endpoint.host, endpoint.door)]
+            del self._by_endpoint[_place(endpoint)]
         return target.found_by
 
     def is_self(self, endpoint: Endpoint, now_s: float) -> None:
         """This endpoint is our own door: leave it alone."""
-        place = (endpoint.host, endpoint.door)
-        self._self_endpoints[place] = now_s + SELF_WAIT_S
-        if len(self._self_endpoints) > CANDIDATES_MAX:
-            self._self_endpoints = {p: until for p, until in self._self_endpoints.items() if until > now_s}
-        target = self._by_endpoint.get(place)
-        if target is not None:
-            target.due_s = now_s + SELF_WAIT_S
-            target.dialling.clear()
+        self._self_until_s[_place(endpoint)] = now_s + SELF_WAIT_S
+        if len(self._self_until_s) > CANDIDATES_MAX:
+            del self._self_until_s[next(iter(self._self_until_s))]
+        self.hold_endpoint(endpoint, now_s + SELF_WAIT_S)
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """A configured address is no longer wanted."""
+        self._by_endpoint.pop(_place(endpoint), None)
+
+    # What became of dials and links -------------------------------------------------------------------
 
     def lost(self, peer: PeerId, now_s: float) -> None:
         """The link to this peer broke: it is recent from now on and due almost at once."""
         target = self._by_peer.get(peer)
         if target is not None:
+            target.in_session = False
             target.lost_s = now_s
             target.failures = 0
             target.due_s = max(target.held_until_s, now_s + REDIAL_FIRST_S * self._rng.uniform(0.5, 1.5))
 
-    def hold(self, peer: PeerId, until_s: float) -> None:
-        """Do not dial this peer before then: it misbehaved."""
+    def never_linked(self, peer: PeerId, reason: str, now_s: float) -> None:
+        """A session ended before there was a link: that counts as a failed dial."""
         target = self._by_peer.get(peer)
         if target is not None:
-            target.held_until_s = until_s
-            target.due_s = max(target.due_s, until_s)
+            target.in_session = False
+            target.last_error = reason
+            self._wait(target, now_s)
+
+    def hold(self, peer: PeerId, until_s: float) -> None:
+        """Do not dial this peer before then: it misbehaved, or it refused us for a while."""
+        _hold(self._by_peer.get(peer), until_s)
+
+    def hold_endpoint(self, endpoint: Endpoint, until_s: float) -> None:
+        """Do not dial a bare endpoint before then."""
+        _hold(self._by_endpoint.get(_place(endpoint)), until_s)
 
     def failed(self, endpoint: Endpoint, peer: PeerId | None, reason: str, now_s: float) -> None:
         """A dial ended without a session: wait longer, try the next endpoint."""
-        for target in (self._by_peer.get(peer) if peer else None, self._by_endpoint.get((endpoint.host, endpoint.door))):
-            if target is None:
-                continue
-            target.dialling.discard(endpoint)
-            target.last_error = reason
-            if target.dialling:
-                continue
-            target.failures += 1
-            target.due_s = max(target.held_until_s, now_s + self._wait_s(target, now_s))
+        target = self._by_endpoint.get(_place(endpoint)) if peer is None else self._by_peer.get(peer)
+        if target is None:
+            return
+        target.dialling.discard(endpoint)
+        target.last_error = reason
+        if not target.dialling:
+            self._wait(target, now_s)
 
     def linked(self, peer: PeerId) -> None:
         """There is a link now: no failure counts any more."""
@@ -183,53 +250,104 @@ class AddressBook:
         if target is not None:
             target.failures = 0
             target.last_error = ""
-            target.dialling.clear()
 
     def all_due(self, now_s: float) -> None:
         """Interfaces changed, or the machine woke: every wait is void."""
-        for target in (*self._by_peer.values(), *self._by_endpoint.values()):
+        for target in chain(self._by_peer.values(), self._by_endpoint.values()):
             target.failures = 0
+            target.hearsay = dict.fromkeys(target.hearsay, _UNTRIED)
             target.due_s = max(target.held_until_s, min(target.due_s, now_s + self._rng.uniform(0.0, 0.2)))
 
-    def forget(self, endpoint: Endpoint) -> None:
-        """A configured address is no longer wanted."""
-        self._by_endpoint.pop((endpoint.host, endpoint.door), None)
+    # Who is next ----------------------------------------------------------------------------------------
 
-    def waiting(self, linked: frozenset[PeerId] | set[PeerId]) -> list[Target]:
-        """Targets without a link, known peers and configured addresses before strangers, earliest first."""
-        targets = [t for p, t in self._by_peer.items() if p not in linked and t.endpoints]
-        targets += [t for t in self._by_endpoint.values() if t.peer is None or t.peer not in linked]
-        targets.sort(key=lambda t: (t.due_s, t.found_by == "mdns" and t.peer is None))
-        return targets
+    def due(self, now_s: float, in_session: Container[PeerId | None]) -> tuple[list[Target], float | None]:
+        """Targets to dial now, the known first and then the longest due; and when the next one is."""
+        ready: list[Target] = []
+        next_s: float | None = None
+        self._busy = set()
+        for target in chain(self._by_peer.values(), self._by_endpoint.values()):
+            if target.dialling:
+                self._busy.update(map(_place, target.dialling))
+            elif target.peer in in_session or not target.endpoints:
+                continue
+            elif target.due_s <= now_s:
+                ready.append(target)
+            elif next_s is None or target.due_s < next_s:
+                next_s = target.due_s
+        ready.sort(key=lambda target: (not target.is_known, target.due_s))
+        return ready, next_s
 
-    def _wait_s(self, target: Target, now_s: float) -> float:
+    def pick(self, target: Target, most: int, is_own: Callable[[Endpoint], bool], now_s: float) -> list[Endpoint]:
+        """Up to so many endpoints of a target that `due` gave, being dialled from now on; without any it waits."""
+        chosen: list[Endpoint] = []
+        for _ in range(len(target.endpoints)):
+            if len(chosen) == most:
+                break
+            endpoint = target.endpoints[target.next_endpoint % len(target.endpoints)]
+            target.next_endpoint += 1
+            place = _place(endpoint)
+            tries, last_s = target.hearsay.get(place, _UNTRIED)
+            is_worn = tries >= HEARSAY_TRIES and now_s - last_s < HEARSAY_WAIT_S
+            if is_worn or place in self._busy or self._self_until_s.get(place, 0.0) > now_s or is_own(endpoint):
+                continue
+            if place in target.hearsay:
+                target.hearsay[place] = (tries + 1, now_s)
+            self._busy.add(place)
+            chosen.append(endpoint)
+        target.dialling.update(chosen)
+        if not chosen:
+            target.due_s = now_s + NOTHING_TO_DIAL_S
+        return chosen
+
+    def _wait(self, target: Target, now_s: float) -> None:
+        target.failures += 1
         recent = target.lost_s is not None and now_s - target.lost_s < self._config.recent_s
         if recent or target.found_by == "config":
             wait_s: float = min(REDIAL_FIRST_S * 2.0 ** min(target.failures, 20), self._config.redial_max_s)
         else:
             wait_s = min(STRANGER_FIRST_S * 2.0 ** min(target.failures - 1, 20), self._config.redial_gone_max_s)
-        return wait_s * self._rng.uniform(0.75, 1.0)
+        target.due_s = max(target.held_until_s, now_s + wait_s * self._rng.uniform(0.75, 1.0))
 
-    def _make_room(self, now_s: float) -> None:
-        """Random replacement of strangers, oldest loss first for peers: made-up ones can't push out the known."""
-        if len(self._by_endpoint) >= CANDIDATES_MAX:
-            loose = [place for place, t in self._by_endpoint.items() if t.found_by != "config"]
-            if loose:
-                del self._by_endpoint[self._rng.choice(loose)]
-        if len(self._by_peer) >= PEERS_REMEMBERED_MAX + CANDIDATES_MAX:
-            never_met = [peer for peer, t in self._by_peer.items() if t.lost_s is None and t.failures]
-            if never_met:
-                del self._by_peer[self._rng.choice(never_met)]
+    def _make_room(self, table: dict[_Key, Target], most: int) -> None:
+        """Drop a stranger at random, else one met before, so that made-up targets can't push out the known."""
+        if len(table) < most:
+            return
+        looked_at = list(islice(table, _EVICTION_LOOK))
+        loose = [key for key in looked_at if _may_go(table[key])]
+        victims = [key for key in loose if not table[key].is_known] or loose
+        victim = self._rng.choice(victims) if victims else None
+        for key in looked_at:
+            target = table.pop(key)
+            if key != victim:
+                table[key] = target
 
 
-def _merge(endpoints: list[Endpoint], endpoint: Endpoint) -> bool:
+_UNTRIED: Final = (0, float("-inf"))
+
+
+def _may_go(target: Target) -> bool:
+    return not (target.in_session or target.dialling or target.found_by == "config")
+
+
+def _hold(target: Target | None, until_s: float) -> None:
+    if target is not None:
+        target.held_until_s = max(target.held_until_s, until_s)
+        target.due_s = max(target.due_s, until_s)
+
+
+def _merge(target: Target, endpoint: Endpoint, *, is_hearsay: bool) -> bool:
     """Add or complete an endpoint; says whether it is a new place."""
-    for index, known in enumerate(endpoints):
-        if (known.host, known.door) == (endpoint.host, endpoint.door):
+    place = _place(endpoint)
+    if not is_hearsay:
+        target.hearsay.pop(place, None)
+    for index, known in enumerate(target.endpoints):
+        if _place(known) == place:
             if endpoint.direct:
-                endpoints[index] = endpoint
+                target.endpoints[index] = endpoint
             return False
-    if len(endpoints) >= ENDPOINTS_PER_PEER_MAX:
-        endpoints.pop()
-    endpoints.append(endpoint)
+    if len(target.endpoints) >= ENDPOINTS_PER_PEER_MAX:
+        target.hearsay.pop(_place(target.endpoints.pop()), None)
+    target.endpoints.append(endpoint)
+    if is_hearsay:
+        target.hearsay[place] = _UNTRIED
     return True

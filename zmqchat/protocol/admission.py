@@ -7,9 +7,11 @@ How it works. A caller sends HELLO, the answerer WELCOME or REFUSED; nothing is 
                HELLO of a live peer with a new instance --> probing --silent--> WELCOME (a restart)
                                                                     --answered--> REFUSED duplicate
 
-The checks, in order: `self`, `identity` (the peer id must convert to the CURVE key that the transport
-proved), `mesh`, `version`, `full`, `penalty`. The caller verifies the answer's signature over both
-ids, its own instance nonce and the endpoints, so that no answer can be replayed or redirected.
+The checks, in order: `stopping`, `self`, `identity` (the peer id must convert to the CURVE key that the
+transport proved), `duplicate` (our own id), `mesh`, `version`, `penalty`, `full`; `busy` where too many are
+probed. The caller verifies the answer's signature over both ids, its own instance nonce and the endpoints,
+so that no answer can be replayed or redirected; what does not verify is counted and waits for its time-out.
+A second node with one identity is told so by REFUSED, the first by the frame DUPLICATE over its link.
 
 Protocol versions: HELLO names all that the caller speaks; the answerer takes the highest shared one.
 """
@@ -26,6 +28,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import MeshId, PeerId, peer_short
 from zmqchat.model.limits import DIALS_AT_ONCE_MAX, DOOR_FRAMES_PER_S_MAX, ENDPOINTS_PER_PEER_MAX, PEERS_LIVE_MAX
+from zmqchat.model.text import clean
 from zmqchat.protocol.effects import Admit, AnswerDoor, CloseDoor, DialDoor, IdentityShared, SetTimer
 from zmqchat.protocol.facts import (
     DialFailed,
@@ -35,20 +38,23 @@ from zmqchat.protocol.facts import (
     EndpointsChanged,
     Instant,
     NodeStarted,
+    StopRequested,
     TimerFired,
 )
 from zmqchat.protocol.machine import (
     DialEnded,
     DialWanted,
     Machine,
+    PeerLinked,
     PeerPenalised,
     ProbeAnswered,
     ProbeWanted,
+    SendFrame,
     SessionEnded,
     SessionReplaced,
     Welcomed,
 )
-from zmqchat.wire.frames import Hello, Refused, Welcome, decode, encode, signed_part
+from zmqchat.wire.frames import Duplicate, Hello, Refused, Welcome, decode, encode, signed_part
 
 PROTOCOL_VERSIONS: Final = (1,)
 """What this node speaks, rising."""
@@ -56,7 +62,13 @@ PROTOCOL_VERSIONS: Final = (1,)
 WELCOME_LABEL: Final = b"zmqchat-welcome-1"
 REFUSED_LABEL: Final = b"zmqchat-refused-1"
 PROBES_AT_ONCE_MAX: Final = 64
-"""Callers that wait for a probe of their older session; each holds one HELLO of at most 4,000 B."""
+"""Peers whose older session is probed; each holds one HELLO of at most 4,000 B."""
+CALLERS_PER_PROBE_MAX: Final = 4
+"""Connections of one peer that wait for the same probe: it dials several of our addresses at once."""
+PENALISED_MAX: Final = 4_096
+"""Penalties remembered here; identities are free, so the oldest gives way."""
+DOOR_BURST: Final = 2.0 * DOOR_FRAMES_PER_S_MAX
+"""HELLOs answered at once. The transport keeps the rate by making callers wait: here it is a second guard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +97,7 @@ class _Dial:
 
 @dataclass(slots=True)
 class _Probe:
-    caller: DoorCaller
+    callers: list[DoorCaller]
     hello: Hello
 
 
@@ -100,26 +112,32 @@ class Admission(Machine):
         self._crypto = crypto
         self._config = config
         self._endpoints: tuple[Endpoint, ...] = ()
+        self._ports = (0, 0, 0)
+        self._stopping = False
         self._dials: dict[int, _Dial] = {}
         self._dial_number = 0
         self._probes: dict[PeerId, _Probe] = {}
         self._live: dict[PeerId, bytes] = {}
+        self._linked: set[PeerId] = set()
         self._penalised: dict[PeerId, float] = {}
-        self._tokens = float(DOOR_FRAMES_PER_S_MAX)
+        self._tokens = DOOR_BURST
         self._tokens_at_s = 0.0
         self.refusals: dict[str, int] = {}
         self.facts = {
             NodeStarted: self._started,
-            EndpointsChanged: self._started,
+            EndpointsChanged: self._endpoints_changed,
+            StopRequested: self._stop,
             DialWanted: self._dial,
             DialFailed: self._dial_failed,
             DoorAnswered: self._answered,
             DoorKnocked: self._knocked,
             ProbeAnswered: self._probe_answered,
+            PeerLinked: self._peer_linked,
             SessionEnded: self._session_ended,
             PeerPenalised: self._penalise,
             TimerFired: self._timer_fired,
         }
+        self.frames = {Duplicate: self._told_duplicate}
 
     @property
     def dials_free(self) -> int:
@@ -129,18 +147,37 @@ class Admission(Machine):
     def _penalise(self, fact: PeerPenalised, at: Instant) -> None:
         self._penalised = {peer: until for peer, until in self._penalised.items() if until > at.now_s}
         self._penalised[fact.peer] = fact.until_s
+        if len(self._penalised) > PENALISED_MAX:
+            del self._penalised[next(iter(self._penalised))]
 
-    def _started(self, fact: NodeStarted | EndpointsChanged, _at: Instant) -> None:
-        self._endpoints = fact.endpoints[:ENDPOINTS_PER_PEER_MAX]
+    def _started(self, fact: NodeStarted, _at: Instant) -> None:
+        self._ports = fact.ports
+        self._set_endpoints(fact.endpoints)
+
+    def _endpoints_changed(self, fact: EndpointsChanged, _at: Instant) -> None:
+        self._set_endpoints(fact.endpoints)
+
+    def _set_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
+        # Without an address of ours the ports are told all the same: the other side knows where it found us.
+        self._endpoints = endpoints[:ENDPOINTS_PER_PEER_MAX] or (Endpoint("", *self._ports),)
+
+    def _stop(self, _fact: StopRequested, _at: Instant) -> None:
+        self._stopping = True
+
+    def _peer_linked(self, fact: PeerLinked, _at: Instant) -> None:
+        self._linked.add(fact.peer)
 
     def _session_ended(self, fact: SessionEnded, at: Instant) -> None:
+        self._linked.discard(fact.peer)
         if fact.reason == "replaced":
             return
         self._live.pop(fact.peer, None)
-        probe = self._probes.pop(fact.peer, None)
+        probe = self._take_probe(fact.peer)
         if probe is not None:
-            self.outbox.append(SetTimer(name=(self.timer, "probe", fact.peer), at_s=None))
-            self._welcome(probe.caller, probe.hello, at)
+            self._answer_probe(probe, at)
+
+    def _is_full(self, peer: PeerId) -> bool:
+        return len(self._linked) >= PEERS_LIVE_MAX and peer not in self._linked
 
     # As caller ---------------------------------------------------------------------------------
 
@@ -189,19 +226,23 @@ class Admission(Machine):
             self._welcomed(fact.dial, dial, frame, at)
         elif isinstance(frame, Fault):
             self._end_dial(fact.dial, None, "malformed", frame.detail)
+        else:
+            self._count("unexpected")
 
     def _signed_by(self, frame: Welcome | Refused, label: bytes) -> bool:
-        """Whether the answer is to our HELLO and by the id that it names."""
-        if frame.hello_instance != self._me.instance or self._me.curve_key(frame.peer) is None:
-            return False
-        return self._crypto.verify(frame.peer, label, self._me.peer + signed_part(frame), frame.signature)
+        """Whether the answer is to our HELLO and by the id that it names; others are counted."""
+        is_ours = frame.hello_instance == self._me.instance and self._me.curve_key(frame.peer) is not None
+        if is_ours and self._crypto.verify(frame.peer, label, self._me.peer + signed_part(frame), frame.signature):
+            return True
+        self._count("unsigned" if is_ours else "replayed")
+        return False
 
     def _refused(self, number: int, frame: Refused) -> None:
         if not self._signed_by(frame, REFUSED_LABEL):
             return
         if frame.reason == "duplicate":
             self.outbox.append(IdentityShared(peer=self._me.peer, ours=True))
-        self._end_dial(number, frame.peer, frame.reason, frame.detail)
+        self._end_dial(number, frame.peer, clean(frame.reason), clean(frame.detail))
 
     def _welcomed(self, number: int, dial: _Dial, frame: Welcome, at: Instant) -> None:
         if not self._signed_by(frame, WELCOME_LABEL):
@@ -215,6 +256,12 @@ class Admission(Machine):
         if dial.expected is not None and dial.expected != frame.peer:
             short = peer_short(frame.peer)
             self._end_dial(number, frame.peer, "identity", f"another node answered there: {short}")
+            return
+        if self._penalised.get(frame.peer, 0.0) > at.now_s:
+            self._end_dial(number, frame.peer, "penalty", "too many faults; not linked for a while")
+            return
+        if self._is_full(frame.peer):
+            self._end_dial(number, frame.peer, "full", f"this node has its {PEERS_LIVE_MAX} links")
             return
         if self._live.get(frame.peer) not in (None, frame.instance):
             self.outbox.append(SessionReplaced(peer=frame.peer))
@@ -261,7 +308,7 @@ class Admission(Machine):
 
     def _rate_allows(self, now_s: float) -> bool:
         earned = (now_s - self._tokens_at_s) * DOOR_FRAMES_PER_S_MAX
-        self._tokens = min(float(DOOR_FRAMES_PER_S_MAX), self._tokens + earned)
+        self._tokens = min(DOOR_BURST, self._tokens + earned)
         self._tokens_at_s = now_s
         if self._tokens < 1:
             return False
@@ -269,6 +316,8 @@ class Admission(Machine):
         return True
 
     def _refusal(self, caller: DoorCaller, hello: Hello, at: Instant) -> tuple[str, str] | None:
+        if self._stopping:
+            return "stopping", "this node is about to stop"
         if hello.peer == self._me.peer and hello.instance == self._me.instance:
             return "self", "that is this node"
         if self._me.curve_key(hello.peer) != caller.curve_key:
@@ -283,7 +332,7 @@ class Admission(Machine):
             return "version", f"you speak protocol version {theirs}, this node {ours}: update the older one"
         if self._penalised.get(hello.peer, 0.0) > at.now_s:
             return "penalty", "too many faults; try later"
-        if len(self._live) >= PEERS_LIVE_MAX and hello.peer not in self._live:
+        if self._is_full(hello.peer):
             return "full", f"this node has its {PEERS_LIVE_MAX} links"
         return None
 
@@ -301,23 +350,44 @@ class Admission(Machine):
         self.outbox.append(AnswerDoor(caller=caller, payload=encode(replace(unsigned, signature=signature))))
 
     def _probe(self, caller: DoorCaller, hello: Hello, at: Instant) -> None:
-        if hello.peer not in self._probes and len(self._probes) >= PROBES_AT_ONCE_MAX:
+        probe = self._probes.get(hello.peer)
+        if probe is not None and probe.hello.instance == hello.instance and len(probe.callers) < CALLERS_PER_PROBE_MAX:
+            probe.callers.append(caller)
+        elif probe is not None or len(self._probes) >= PROBES_AT_ONCE_MAX:
             self._refuse(caller, hello, "busy", "too many restarts at once; try again")
-            return
-        fresh = hello.peer not in self._probes
-        self._probes[hello.peer] = _Probe(caller, hello)
-        if fresh:
-            due = at.now_s + self._config.duplicate_probe_s
-            self.outbox.append(SetTimer(name=(self.timer, "probe", hello.peer), at_s=due))
+        else:
+            self._probes[hello.peer] = _Probe([caller], hello)
+            due_s = at.now_s + self._config.duplicate_probe_s
+            self.outbox.append(SetTimer(name=(self.timer, "probe", hello.peer), at_s=due_s))
             self.outbox.append(ProbeWanted(peer=hello.peer))
 
+    def _take_probe(self, peer: PeerId) -> _Probe | None:
+        probe = self._probes.pop(peer, None)
+        if probe is not None:
+            self.outbox.append(SetTimer(name=(self.timer, "probe", peer), at_s=None))
+        return probe
+
+    def _answer_probe(self, probe: _Probe, at: Instant) -> None:
+        """The older session is no more: whoever waited comes in, unless it may not by now."""
+        for caller in probe.callers:
+            refusal = self._refusal(caller, probe.hello, at)
+            if refusal is None:
+                self._welcome(caller, probe.hello, at)
+            else:
+                self._refuse(caller, probe.hello, *refusal)
+
     def _probe_answered(self, fact: ProbeAnswered, _at: Instant) -> None:
-        probe = self._probes.pop(fact.peer, None)
+        probe = self._take_probe(fact.peer)
         if probe is None:
             return
-        self.outbox.append(SetTimer(name=(self.timer, "probe", fact.peer), at_s=None))
         self.outbox.append(IdentityShared(peer=fact.peer, ours=False))
-        self._refuse(probe.caller, probe.hello, "duplicate", "another live node uses this identity")
+        self.outbox.append(SendFrame(peer=fact.peer, payload=encode(Duplicate(instance=probe.hello.instance))))
+        for caller in probe.callers:
+            self._refuse(caller, probe.hello, "duplicate", "another live node uses this identity")
+
+    def _told_duplicate(self, _peer: PeerId, frame: Duplicate, _at: Instant) -> None:
+        if frame.instance != self._me.instance:
+            self.outbox.append(IdentityShared(peer=self._me.peer, ours=True))
 
     def _welcome(self, caller: DoorCaller, hello: Hello, at: Instant) -> None:
         version = max(set(hello.versions) & set(self._me.versions))
@@ -363,9 +433,9 @@ class Admission(Machine):
         if what == "dial" and isinstance(which, int):
             self._end_dial(which, None, "timeout", "no answer at the door")
         elif what == "probe":
-            probe = self._probes.pop(PeerId(which), None) if isinstance(which, bytes) else None
+            probe = self._take_probe(PeerId(which)) if isinstance(which, bytes) else None
             if probe is not None:
-                self._welcome(probe.caller, probe.hello, at)
+                self._answer_probe(probe, at)
 
 
 def _listed(versions: tuple[int, ...]) -> str:

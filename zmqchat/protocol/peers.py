@@ -19,7 +19,6 @@ from random import Random
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
-from zmqchat.model.faults import SCORE_FLOOR
 from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import DIALS_PER_S_MAX
 from zmqchat.protocol.addressbook import AddressBook, is_loopback, is_usable
@@ -53,14 +52,19 @@ from zmqchat.protocol.machine import (
     SessionReplaced,
     Welcomed,
 )
+from zmqchat.protocol.scores import Scores
 from zmqchat.wire.frames import Bye, Link, Linked, encode
 
-SCORE_RECOVERED_PER_S = 10 / 60
-PENALTY_FIRST_S = 30.0
 WAIT_FOR_WINNER_S = 0.3
 """How long the larger id waits for the smaller id's connection when both dialled."""
 CLOSE_LOSER_S = 2.0
 FEED_RETRY_S = 15.0
+REFUSED_WAIT_S = 60.0
+"""A node that refused us for a reason that lasts is not dialled for this long."""
+BUSY_S = 0.1
+"""When to look again for targets while as many dials are out as may be."""
+SESSIONS_UNLINKED_MAX = 128
+"""Callers that were welcomed and have not linked: at the door's 50 HELLOs a second each has 2.5 s for it."""
 ENDPOINTS_AT_ONCE = 3
 """Doors of one peer dialled at the same time (RFC 8305, happy eyeballs, in a simple form)."""
 
@@ -89,13 +93,6 @@ class LinkState:
     feed_attempt: int = 0
 
 
-@dataclass(slots=True)
-class _Score:
-    value: float = 0.0
-    at_s: float = 0.0
-    penalties: int = 0
-
-
 class Peers(Machine):
     """The link machine; emits PeerLinked and PeerUnlinked, and turns SendFrame into Send."""
 
@@ -109,14 +106,13 @@ class Peers(Machine):
         self._dials_free = dials_free
         self.book = AddressBook(config, rng)
         self.links: dict[PeerId, LinkState] = {}
-        self.last_fault: dict[PeerId, str] = {}
         self._linked: set[PeerId] = set()
-        self._scores: dict[PeerId, _Score] = {}
+        self._scores = Scores(config.penalty_max_s)
         self._own: set[tuple[str, int]] = set()
         self._own_ports: frozenset[int] = frozenset()
-        self._loopback_only = False
         self._dial_budget = float(DIALS_PER_S_MAX)
         self._dial_budget_at_s = 0.0
+        self._dial_timer_s: float | None = None
         self._stopping = False
         self.facts = {
             NodeStarted: self._started,
@@ -166,8 +162,8 @@ class Peers(Machine):
             lines.append(("found by", target.found_by))
             if target.last_error:
                 lines.append(("last dial", target.last_error[:200]))
-        if peer in self.last_fault:
-            lines.append(("last fault", self.last_fault[peer][:200]))
+        if last_fault := self._scores.last_fault(peer):
+            lines.append(("last fault", last_fault[:200]))
         return tuple(lines)
 
     def reached_over_loopback(self, peer: PeerId) -> bool:
@@ -200,12 +196,12 @@ class Peers(Machine):
         return is_loopback(endpoint.host) and endpoint.door in self._own_ports
 
     def _sighted(self, fact: PeerSighted, at: Instant) -> None:
-        if fact.peer == self._me or self._is_own(fact.endpoint):
+        if self._is_own(fact.endpoint) or (fact.source == "exchange" and not self._config.exchange_dials):
             return
-        if fact.source == "exchange" and not self._config.exchange_dials:
-            return
-        self.book.sighted(fact.endpoint, fact.peer, fact.source, at.now_s)
-        self._dial_due(at)
+        # Our own id elsewhere is a copy of our home, or an old record of ours: what answers there will tell.
+        peer = None if fact.peer == self._me else fact.peer
+        if self.book.sighted(fact.endpoint, peer, fact.source, at.now_s):
+            self._dial_due(at)
 
     def _dial_due(self, at: Instant) -> None:
         if self._stopping:
@@ -213,36 +209,42 @@ class Peers(Machine):
         earned = (at.now_s - self._dial_budget_at_s) * DIALS_PER_S_MAX
         self._dial_budget = min(float(DIALS_PER_S_MAX), self._dial_budget + earned)
         self._dial_budget_at_s = at.now_s
-        free = self._dials_free()
-        next_s: float | None = None
-        for target in self.book.waiting(self.links.keys() | self._linked):
-            if target.due_s > at.now_s:
-                next_s = target.due_s
+        free = min(self._dials_free(), int(self._dial_budget))
+        if free <= 0:
+            self._look_again(at.now_s + BUSY_S, at)
+            return
+        ready, next_s = self.book.due(at.now_s, self.links)
+        for target in ready:
+            if free <= 0:
+                next_s = at.now_s + BUSY_S
                 break
-            if target.dialling:
-                continue
-            if free <= 0 or self._dial_budget < 1:
-                next_s = at.now_s + 0.1
-                break
-            count = min(ENDPOINTS_AT_ONCE, len(target.endpoints), free, int(self._dial_budget))
-            for _ in range(count):
-                endpoint = target.endpoints[target.next_endpoint % len(target.endpoints)]
-                target.next_endpoint += 1
-                if self._is_own(endpoint):
-                    target.due_s = at.now_s + self._config.redial_gone_max_s
-                    continue
-                target.dialling.add(endpoint)
+            for endpoint in self.book.pick(target, min(ENDPOINTS_AT_ONCE, free), self._is_own, at.now_s):
                 free -= 1
                 self._dial_budget -= 1
-                self.outbox.append(DialWanted(endpoint=endpoint, expected=target.peer))
-        self.outbox.append(SetTimer(name=(self.timer, "dial"), at_s=next_s))
+                # Whoever answers at a bare endpoint is welcome, also where another peer did before.
+                expected = target.peer if self.book.of_peer(target) else None
+                self.outbox.append(DialWanted(endpoint=endpoint, expected=expected))
+            if not target.dialling:
+                next_s = target.due_s if next_s is None else min(next_s, target.due_s)
+        self._look_again(next_s, at)
+
+    def _look_again(self, at_s: float | None, at: Instant) -> None:
+        """Set the timer of dials; one that is due soon is not put off by more sightings."""
+        pending_s = self._dial_timer_s
+        if pending_s is not None and at_s is not None and at.now_s < pending_s <= at_s:
+            return
+        self._dial_timer_s = at_s
+        self.outbox.append(SetTimer(name=(self.timer, "dial"), at_s=at_s))
 
     def _dial_ended(self, fact: DialEnded, at: Instant) -> None:
         if fact.reason == "self":
             self.book.is_self(fact.endpoint, at.now_s)
+        if fact.peer is not None and fact.reason in ("penalty", "full", "mesh", "duplicate", "version"):
+            until_s = at.now_s + min(REFUSED_WAIT_S, self._config.penalty_max_s)
+            self.book.hold(fact.peer, until_s)
+            if fact.expected is None:
+                self.book.hold_endpoint(fact.endpoint, until_s)
         self.book.failed(fact.endpoint, fact.expected, f"{fact.reason}: {fact.detail}", at.now_s)
-        if fact.reason in ("penalty", "full", "mesh", "duplicate") and fact.peer is not None:
-            self.book.hold(fact.peer, at.now_s + min(60.0, self._config.penalty_max_s))
         self._dial_due(at)
 
     # Sessions ---------------------------------------------------------------------------------------
@@ -253,8 +255,7 @@ class Peers(Machine):
             found_by = self.book.owned(fact.endpoint, fact.peer) or "hello"
         loopback = is_loopback(fact.endpoint.host)
         told = tuple(e for e in fact.told if is_usable(e, loopback=loopback) and not self._is_own(e))
-        target = self.book.learned(fact.peer, fact.endpoint, told, found_by)
-        target.dialling.clear()
+        self.book.learned(fact.peer, fact.endpoint, told, found_by)
         link = self.links.get(fact.peer)
         if link is None or link.instance != fact.instance:
             link = self.links[fact.peer] = LinkState(
@@ -263,18 +264,23 @@ class Peers(Machine):
             self.outbox.append(
                 SetTimer(name=(self.timer, "session", fact.peer), at_s=at.now_s + 2 * self._config.dial_timeout_s)
             )
+            self._bound_unlinked(at)
         if not fact.dialled:
             link.told = told
             return
         if link.outbound is None and not link.inbound:
             link.endpoint = fact.endpoint
             if self._me > fact.peer and not link.dialled:
-                self.outbox.append(
-                    SetTimer(name=(self.timer, "open", fact.peer), at_s=at.now_s + WAIT_FOR_WINNER_S)
-                )
+                self.outbox.append(SetTimer(name=(self.timer, "open", fact.peer), at_s=at.now_s + WAIT_FOR_WINNER_S))
             else:
                 self._open_direct(fact.peer, link)
             link.dialled = True
+
+    def _bound_unlinked(self, at: Instant) -> None:
+        """Who is welcomed and never links gives way to the next caller: identities cost nothing."""
+        unlinked = [peer for peer, link in self.links.items() if not link.linked and not link.dialled]
+        if len(unlinked) > SESSIONS_UNLINKED_MAX:
+            self._end(unlinked[0], "crowded", at)
 
     def _open_direct(self, peer: PeerId, link: LinkState) -> None:
         if link.outbound is None and link.endpoint.direct:
@@ -290,9 +296,9 @@ class Peers(Machine):
             link.outbound = "open"
             self.outbox.append(Send(peer=fact.peer, payload=encode(Link(instance=self._instance)), outbound=True))
 
-    def _link(self, peer: PeerId, _frame: Link, at: Instant) -> None:
+    def _link(self, peer: PeerId, frame: Link, at: Instant) -> None:
         link = self.links.get(peer)
-        if link is None:
+        if link is None or link.instance != frame.instance:
             return
         link.inbound = True
         self.outbox.append(Send(peer=peer, payload=encode(Linked(instance=self._instance)), outbound=False))
@@ -300,9 +306,9 @@ class Peers(Machine):
         if self._me > peer and link.outbound is not None:
             self.outbox.append(SetTimer(name=(self.timer, "loser", peer), at_s=at.now_s + CLOSE_LOSER_S))
 
-    def _linked_frame(self, peer: PeerId, _frame: Linked, at: Instant) -> None:
+    def _linked_frame(self, peer: PeerId, frame: Linked, at: Instant) -> None:
         link = self.links.get(peer)
-        if link is not None and link.outbound == "open":
+        if link is not None and link.outbound == "open" and link.instance == frame.instance:
             self._now_linked(peer, link, at)
             if self._me > peer and link.inbound:
                 self.outbox.append(SetTimer(name=(self.timer, "loser", peer), at_s=at.now_s + CLOSE_LOSER_S))
@@ -367,8 +373,7 @@ class Peers(Machine):
         self._end(peer, "bye", at)
 
     def _abused(self, fact: PeerAbused, at: Instant) -> None:
-        self.last_fault[fact.peer] = fact.reason
-        self._penalise(fact.peer, at)
+        self._penalise(fact.peer, at, fact.reason)
 
     def _end(self, peer: PeerId, reason: str, at: Instant) -> None:
         link = self.links.pop(peer, None)
@@ -382,36 +387,30 @@ class Peers(Machine):
             self.book.lost(peer, at.now_s)
             self.outbox.append(PeerUnlinked(peer=peer, reason=reason))
         else:
-            self.book.failed(link.endpoint, peer, f"no link: {reason}", at.now_s)
+            self.book.never_linked(peer, f"no link: {reason}", at.now_s)
         self.outbox.append(SessionEnded(peer=peer, reason=reason))
         self._dial_due(at)
 
     # Scores -------------------------------------------------------------------------------------------
 
     def _faulted(self, fact: PeerFaulted, at: Instant) -> None:
-        self.last_fault[fact.peer] = f"{fact.fault.reason}: {fact.fault.detail}"
-        score = self._scores.setdefault(fact.peer, _Score())
-        score.value = min(0.0, score.value + (at.now_s - score.at_s) * SCORE_RECOVERED_PER_S) + fact.fault.score
-        score.at_s = at.now_s
-        if score.value <= SCORE_FLOOR:
+        if self._scores.blame(fact.peer, fact.fault, at.now_s):
             self._penalise(fact.peer, at)
 
-    def _penalise(self, peer: PeerId, at: Instant) -> None:
-        score = self._scores.setdefault(peer, _Score())
-        score.penalties += 1
-        score.value = 0.0
-        score.at_s = at.now_s
-        until_s = at.now_s + min(PENALTY_FIRST_S * 2 ** min(score.penalties - 1, 10), self._config.penalty_max_s)
+    def _penalise(self, peer: PeerId, at: Instant, why: str | None = None) -> None:
+        until_s = self._scores.penalise(peer, at.now_s, why)
+        self.book.hold(peer, until_s)
         self.outbox.append(PeerPenalised(peer=peer, until_s=until_s))
         self._end(peer, "fault", at)
-        self.book.hold(peer, until_s)
 
     # Sending, time, stop --------------------------------------------------------------------------------
 
     def _send(self, fact: SendFrame, _at: Instant) -> None:
         link = self.links.get(fact.peer)
         if link is not None and link.linked:
-            self.outbox.append(Send(peer=fact.peer, payload=fact.payload, outbound=self._sends_outbound(fact.peer, link)))
+            self.outbox.append(
+                Send(peer=fact.peer, payload=fact.payload, outbound=self._sends_outbound(fact.peer, link))
+            )
 
     def _sends_outbound(self, peer: PeerId, link: LinkState) -> bool:
         if link.outbound != "open":
@@ -428,6 +427,7 @@ class Peers(Machine):
     def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
         what = fact.name[1]
         if what == "dial":
+            self._dial_timer_s = None
             self._dial_due(at)
             return
         peer = fact.name[2]

@@ -7,8 +7,8 @@ offline_s without a sign, or at once after BYE. One timer serves all peers: the 
     unknown --PeerLinked--> online --PeerUnlinked--> away --offline_s or bye--> offline
                                      <--PeerLinked--
 
-Probing: when an identity dials again, the old session is pinged; any sign of life after that means
-that two nodes share the identity.
+Probing: when an identity dials again, the old session is pinged; a pong to that ping or a later one means
+that two nodes share the identity. Other frames prove nothing: they may have been on their way before.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Pulse:
     ping_token: int = 0
     rtt_s: float | None = None
     clock_difference_s: float | None = None
-    probing: bool = False
+    probe_token: int | None = None
     answers: float = float(PING_ANSWERS_PER_S_MAX)
     answers_at_s: float = 0.0
 
@@ -79,9 +79,6 @@ class Presence(Machine):
         pulse = self._pulses.get(peer)
         if pulse is not None:
             pulse.heard_s = now_s
-            if pulse.probing:
-                pulse.probing = False
-                self.outbox.append(ProbeAnswered(peer=peer))
 
     def ping_allowed(self, peer: PeerId, now_s: float) -> bool:
         """Whether a ping of this peer may be decoded and answered now (a flood is dropped unread)."""
@@ -121,7 +118,7 @@ class Presence(Machine):
         if pulse is None:
             pulse = self._pulses[fact.peer] = _Pulse(heard_s=at.now_s, online=False)
         pulse.linked = True
-        pulse.probing = False
+        pulse.probe_token = None
         pulse.heard_s = at.now_s
         if not pulse.online:
             pulse.online = True
@@ -134,7 +131,7 @@ class Presence(Machine):
         if pulse is None:
             return
         pulse.linked = False
-        pulse.probing = False
+        pulse.probe_token = None
         if fact.reason == "bye":
             self._go_offline(fact.peer)
         self._set_timer(at)
@@ -155,7 +152,12 @@ class Presence(Machine):
 
     def _ponged(self, peer: PeerId, frame: Pong, at: Instant) -> None:
         pulse = self._pulses.get(peer)
-        if pulse is None or frame.token != pulse.ping_token:
+        if pulse is None:
+            return
+        if pulse.probe_token is not None and pulse.probe_token <= frame.token <= pulse.ping_token:
+            pulse.probe_token = None
+            self.outbox.append(ProbeAnswered(peer=peer))
+        if frame.token != pulse.ping_token:
             return
         measured = max(0.0, at.now_s - pulse.pinged_s)
         pulse.rtt_s = measured if pulse.rtt_s is None else pulse.rtt_s + _SMOOTHING * (measured - pulse.rtt_s)
@@ -164,8 +166,8 @@ class Presence(Machine):
     def _probe_wanted(self, fact: ProbeWanted, at: Instant) -> None:
         pulse = self._pulses.get(fact.peer)
         if pulse is not None and pulse.linked:
-            pulse.probing = True
             self._ping(fact.peer, pulse, at)
+            pulse.probe_token = pulse.ping_token
 
     def _lagged(self, fact: LoopLagged, at: Instant) -> None:
         for pulse in self._pulses.values():

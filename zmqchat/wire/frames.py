@@ -184,6 +184,13 @@ class Interest(Frame):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate(Frame):
+    """Another live node, of this instance, uses the receiver's identity."""
+
+    instance: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push(Frame):
     """A live batch over a link."""
 
@@ -339,6 +346,7 @@ _TABLE: Final[dict[int, _Codec]] = {
     20: _Codec(Bye, (string(64),), 256),
     21: _Codec(Peers, (many(record(PeerEntry, _peer, flag, many(endpoint, 64)), PEER_ENTRIES_MAX),), FRAME_BYTES_MAX),
     22: _Codec(Interest, (_rooms,), FRAME_BYTES_MAX),
+    23: _Codec(Duplicate, (_nonce,), 256),
     33: _Codec(
         Have,
         (_room, _peer, many(record(HaveEntry, _peer, _number, _branch, _number), SUMMARY_ENTRIES_MAX)),

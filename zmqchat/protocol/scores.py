@@ -1,0 +1,65 @@
+"""Scores: what each peer's faults have cost it, and for how long it is left alone.
+
+A fault costs what it says; scores recover by SCORE_RECOVERED_PER_S. At the floor the peer gets a penalty,
+each twice as long as the one before. Peers are forgotten, the least recently blamed first, so that new
+identities, which cost nothing, do not fill the memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zmqchat.model.faults import SCORE_FLOOR, Fault
+from zmqchat.model.ids import PeerId
+from zmqchat.model.limits import PEERS_REMEMBERED_MAX
+
+SCORE_RECOVERED_PER_S = 10 / 60
+PENALTY_FIRST_S = 30.0
+
+
+@dataclass(slots=True)
+class _Score:
+    value: float = 0.0
+    at_s: float = 0.0
+    penalties: int = 0
+    last: str = ""
+
+
+class Scores:
+    """The scores of all peers that were ever at fault, bounded."""
+
+    def __init__(self, penalty_max_s: float) -> None:
+        self._penalty_max_s = penalty_max_s
+        self._scores: dict[PeerId, _Score] = {}
+
+    def blame(self, peer: PeerId, fault: Fault, now_s: float) -> bool:
+        """Count a fault; says whether the peer has reached the floor."""
+        score = self._of(peer)
+        score.last = f"{fault.reason}: {fault.detail}"
+        score.value = self._value(score, now_s) + fault.score
+        score.at_s = now_s
+        return score.value <= SCORE_FLOOR
+
+    def penalise(self, peer: PeerId, now_s: float, why: str | None = None) -> float:
+        """Begin a penalty with a clean score; gives the moment at which it ends."""
+        score = self._of(peer)
+        score.last = score.last if why is None else why
+        score.penalties += 1
+        score.value = 0.0
+        score.at_s = now_s
+        return now_s + min(PENALTY_FIRST_S * 2.0 ** min(score.penalties - 1, 10), self._penalty_max_s)
+
+    def last_fault(self, peer: PeerId) -> str:
+        """The peer's last fault for a person to read, empty where it never had any."""
+        score = self._scores.get(peer)
+        return "" if score is None else score.last
+
+    def _value(self, score: _Score, now_s: float) -> float:
+        return min(0.0, score.value + (now_s - score.at_s) * SCORE_RECOVERED_PER_S)
+
+    def _of(self, peer: PeerId) -> _Score:
+        score = self._scores.pop(peer, None) or _Score()
+        self._scores[peer] = score
+        if len(self._scores) > PEERS_REMEMBERED_MAX:
+            del self._scores[next(iter(self._scores))]
+        return score
