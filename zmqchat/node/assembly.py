@@ -16,6 +16,7 @@ from zmqchat.node.runner import wall_ms
 from zmqchat.protocol.admission import Admission, Self
 from zmqchat.protocol.data import DataMachines
 from zmqchat.protocol.exchange import Exchange
+from zmqchat.protocol.faultcounts import FaultCounts
 from zmqchat.protocol.inquiry import Inquiry
 from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
@@ -34,6 +35,7 @@ class Machines:
     presence: Presence
     exchange: Exchange
     inquiry: Inquiry
+    faults: FaultCounts
     data: DataMachines
     tokens: Iterator[int]
 
@@ -59,12 +61,13 @@ def assemble(
     presence = Presence(config)
     exchange = Exchange(identity.peer, config, peers, is_valid_peer)
     inquiry = Inquiry(peers.describe)
+    faults = FaultCounts()
     data = DataMachines(
         crypto, config, tokens=tokens, entropy=os.urandom, rng=rng, rtt_s=presence.rtt_s, name=name
     )
     damaged = _restore(store, data)
-    mesh_machine = Mesh((admission, peers, presence, exchange, inquiry, *data.machines), peers, presence)
-    return Machines(mesh_machine, admission, peers, presence, exchange, inquiry, data, tokens), damaged
+    mesh_machine = Mesh((admission, peers, presence, exchange, inquiry, faults, *data.machines), peers, presence)
+    return Machines(mesh_machine, admission, peers, presence, exchange, inquiry, faults, data, tokens), damaged
 
 
 def _restore(store: MessageStore, data: DataMachines) -> list[str]:

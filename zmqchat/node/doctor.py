@@ -50,6 +50,7 @@ async def examine(opened: Opened, peer: str | None) -> Mapping[str, object]:
         "peers": [_peer(known) for known in _everybody(opened)],
         "counters": dict(opened.transport.stats().counters),
         "refusals": dict(core.machines.admission.refusals),
+        "faults": dict(core.machines.faults.counts),
         "store": {
             "bytes": stats.file_bytes,
             "map_bytes": stats.map_bytes,
