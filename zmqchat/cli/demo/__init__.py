@@ -1,0 +1,3 @@
+"""`zmqchat demo`: five nodes meet, crash, part and agree."""
+
+from zmqchat.cli.demo.command import run as run
