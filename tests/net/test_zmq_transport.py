@@ -14,7 +14,8 @@ from tests.support.transports import World, a_world, link, subscribe
 from zmqchat.model.errors import NetworkError, PortInUse
 from zmqchat.model.ids import RoomId
 from zmqchat.net import zmq_transport
-from zmqchat.protocol.effects import DialDoor, Send
+from zmqchat.net.transport import TRANSPORT_EFFECTS
+from zmqchat.protocol.effects import DialDoor, Send, SetTimer
 from zmqchat.protocol.facts import DialFailed, DoorKnocked, FrameReceived
 
 ROOM = RoomId(b"r" * 16)
@@ -174,6 +175,15 @@ async def test_door_is_shut_while_descriptors_are_short(world: World, monkeypatc
 
     await node.until(knock)
     assert node.of(DoorKnocked)[0].payload == b"now"
+
+
+async def test_other_effects_are_a_fault_of_the_caller(world: World) -> None:
+    """What is no effect of the transport is refused; all that are, are taken in any state."""
+    node = await world.start()
+    with pytest.raises(AssertionError, match="SetTimer"):
+        node.apply(SetTimer(name=("x",), at_s=None))
+    assert SetTimer not in TRANSPORT_EFFECTS
+    assert Send in TRANSPORT_EFFECTS
 
 
 async def test_stats_and_addresses_tell_what_there_is(world: World) -> None:

@@ -66,13 +66,6 @@ class Ports(NamedTuple):
     feed: int
 
 
-class Listen(NamedTuple):
-    """Where to bind: a host (None for all addresses) and the door's port (None for any)."""
-
-    host: str | None = None
-    port: int | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportStats:
     """What `doctor` shows of a transport.
