@@ -117,7 +117,7 @@ class StoreBroken(NotStored):
 class DeliveryTimeout(ZmqChatError):
     """The message is stored here and stays sent, but has not got where `until` wanted it in time.
 
-    `delivered` and `pending` are the peers that have it on disk and those that have not yet.
+    `delivered` and `pending` are the peers that have it on disk (until="read": have read it) and those that have not.
     """
 
     def __init__(

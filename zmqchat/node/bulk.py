@@ -1,20 +1,25 @@
 """`send_all`: many messages through a bounded window, each reported when it has got where it should.
 
 How it works. A feeder task takes from the source and posts in chunks, as far as the window allows; the
-generator waits for the oldest message that is on its way and yields it, and all behind it that are
-there too. So neither side waits for the other's round trip, and an endless source costs no memory.
+iterator waits for the oldest message that is on its way and gives it, and all behind it that are there too.
+So neither side waits for the other's round trip, and an endless source costs no memory. Nothing is taken
+from a source before there is room for it, and what was taken is posted before anything is awaited: whoever
+cancels or breaks off finds each text sent or still in the source.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from zmqchat.model.errors import ZmqChatError
 from zmqchat.model.ids import MessageId
-from zmqchat.model.limits import SEND_WINDOW_EVENTS_MAX
+from zmqchat.model.limits import BATCH_BYTES_MAX, SEND_WINDOW_EVENTS_MAX
 from zmqchat.node.sending import Sent
 
 if TYPE_CHECKING:
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
 CHUNK_EVENTS = 512
 CHUNK_S = 0.002
 """A plain generator runs on the event loop: after this long everything else gets its turn."""
+
+STEP_EVENTS_MAX = 64
+STEP_S = 0.0002
+"""A source that is quicker than this is asked for twice as many at once."""
 
 
 class Window:
@@ -38,34 +47,52 @@ class Window:
         """Post everything of the source as the window allows."""
         try:
             if isinstance(source, AsyncIterable):
-                async for text in source:
-                    await self._post([text])
+                await self._feed_asynchronous(aiter(source))
             else:
                 await self._feed_plain(source)
         finally:
             self.is_exhausted = True
             self._changed.set()
 
-    async def _feed_plain(self, source: Iterable[str]) -> None:
-        chunk: list[str] = []
-        until_s = time.monotonic() + CHUNK_S
-        for text in source:
-            chunk.append(text)
-            if len(chunk) >= CHUNK_EVENTS or time.monotonic() > until_s:
-                await self._post(chunk)
-                chunk = []
+    async def _feed_asynchronous(self, source: AsyncIterator[str]) -> None:
+        turn_until_s = time.monotonic() + CHUNK_S
+        while True:
+            await self._space()
+            try:
+                text = await anext(source)
+            except StopAsyncIteration:
+                return
+            self._post([text])
+            if time.monotonic() > turn_until_s:  # it may never have to wait for anything
                 await asyncio.sleep(0)
-                until_s = time.monotonic() + CHUNK_S
-        if chunk:
-            await self._post(chunk)
+                turn_until_s = time.monotonic() + CHUNK_S
 
-    async def _post(self, texts: list[str]) -> None:
+    async def _feed_plain(self, source: Iterable[str]) -> None:
+        iterator = iter(source)
+        exhausted = False
+        while not exhausted:
+            await self._space()
+            texts: list[str] = []
+            try:
+                exhausted = _take(texts, iterator, min(CHUNK_EVENTS, SEND_WINDOW_EVENTS_MAX - len(self.on_way)))
+            finally:  # what it gave before it failed was given
+                self._post(texts)
+            await asyncio.sleep(0)
+
+    async def _space(self) -> None:
         while len(self.on_way) >= SEND_WINDOW_EVENTS_MAX:
             self._changed.clear()
             await self._changed.wait()
         await self._room.wait_for_room()
-        self.on_way.extend(self._room.post_many(texts))
-        self._changed.set()
+
+    def _post(self, texts: list[str]) -> None:
+        try:
+            self.on_way.extend(self._room.post_many(texts))
+        except ZmqChatError:
+            for text in texts:  # up to the one that can't be sent
+                self.on_way.extend(self._room.post_many([text]))
+        finally:
+            self._changed.set()
 
     async def head(self) -> MessageId | None:
         """The oldest message on its way; None when the source is exhausted and all have arrived."""
@@ -81,21 +108,83 @@ class Window:
         self._changed.set()
 
 
-async def send_all(
-    room: Room, source: Iterable[str] | AsyncIterable[str], until: str, timeout_s: float | None, copies: int
-) -> AsyncIterator[Sent]:
-    """Send every text of the source; yields a Sent for each, in order, when it has got to `until`."""
-    window = Window(room)
-    feeder = asyncio.get_running_loop().create_task(window.feed(source), name="zmqchat send_all")
-    on_way = window.on_way
-    try:
-        while (head := await window.head()) is not None:
-            await room.wait(head, until, timeout_s, copies=copies)
-            yield Sent(room, on_way.popleft())
-            while on_way and room.has_reached(on_way[0], until, copies):
-                yield Sent(room, on_way.popleft())
-            window.shrunk()
-        await feeder
-    finally:
-        feeder.cancel()
-        await asyncio.wait({feeder})
+def _take(texts: list[str], iterator: Iterable[str], count: int) -> bool:
+    """Take up to so many texts within a turn of the loop; whether the iterator is at its end."""
+    began_s = now_s = time.monotonic()
+    step, characters = 1, 0
+    while len(texts) < count and characters < BATCH_BYTES_MAX and now_s < began_s + CHUNK_S:
+        before, before_s = len(texts), now_s
+        wanted = min(step, count - before)
+        texts.extend(islice(iterator, wanted))
+        if len(texts) < before + wanted:
+            return True
+        characters += sum(len(text) for text in texts[before:] if isinstance(text, str))
+        now_s = time.monotonic()
+        step = min(2 * step, STEP_EVENTS_MAX) if now_s - before_s < STEP_S else 1
+    return False
+
+
+class Sends(AsyncIterator[Sent]):
+    """What `send_all` gives: each Sent, in order, when it has got to `until`; may be cancelled and asked again."""
+
+    def __init__(
+        self,
+        room: Room,
+        source: Iterable[str] | AsyncIterable[str],
+        until: str,
+        timeout_s: float | None,
+        copies: int,
+    ) -> None:
+        self._room = room
+        self._source = source
+        self._until = until
+        self._timeout_s = timeout_s
+        self._copies = copies
+        self._window = Window(room)
+        self._feeder: asyncio.Task[None] | None = None
+        self._log = 0
+        self._reached_below = 0
+        self._ended = False
+
+    async def __anext__(self) -> Sent:
+        on_way = self._window.on_way
+        if on_way and on_way[0].number < self._reached_below and on_way[0].log == self._log:
+            return Sent(self._room, on_way.popleft())
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            return await self._wait_for_next()
+        except Exception:
+            self._end()
+            raise
+
+    async def _wait_for_next(self) -> Sent:
+        window = self._window
+        if self._feeder is None:
+            self._feeder = self._room.start_task(window.feed(self._source), "zmqchat send_all")
+        window.shrunk()
+        head = await window.head()
+        if head is None:
+            self._room.check_open()
+            await self._feeder
+            raise StopAsyncIteration
+        self._log, self._reached_below = (
+            head.log,
+            self._room.reached_below(head, window.on_way[-1].number + 1, self._until, self._copies),
+        )
+        if head.number >= self._reached_below:
+            await self._room.wait(head, self._until, self._timeout_s, copies=self._copies)
+        return Sent(self._room, window.on_way.popleft())
+
+    async def aclose(self) -> None:
+        """Take nothing more from the source; what was posted stays sent."""
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._feeder is not None:
+            self._feeder.cancel()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
+            self._end()

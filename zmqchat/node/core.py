@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.model.addresses import format_address
@@ -21,6 +21,9 @@ from zmqchat.node.values import Member, Peer, Receipts
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored, ReceiptsChanged
 from zmqchat.protocol.effects import Deliver, PutRow
 from zmqchat.store.store import MessageStore
+
+TASKS_END_S = 0.2
+"""How long a stop waits for a source that does not heed its cancellation."""
 
 
 class Core:
@@ -44,6 +47,7 @@ class Core:
         self.store = store
         self.crypto = crypto
         self.closed = False
+        self._accepts = True
         self.marks = StoredMarks()
         self.receipt_waiters = ReceiptWaiters()
         self.read_positions = ReadPositions(self.write_rows, runner.feed)
@@ -51,6 +55,7 @@ class Core:
         self._home = home
         self._last_posted: dict[RoomId, MessageId] = {}
         self.generation = forks.generation()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._room_waiters: list[asyncio.Future[None]] = []
 
     def check_open(self) -> None:
@@ -83,6 +88,11 @@ class Core:
         """Others have more of our messages."""
         self.receipt_waiters.changed(effect.room)
 
+    def accept_no_more(self) -> None:
+        """The node is about to stop: what was accepted is made durable, nothing is added to it."""
+        self._accepts = False
+        self._wake_room_waiters()
+
     def close(self) -> None:
         """Nobody waits any longer."""
         self.closed = True
@@ -92,12 +102,26 @@ class Core:
         self._wake_room_waiters()
         for room in self.rooms.values():
             room.tail.wake()
+        for task in self._tasks:
+            task.cancel()
+
+    def start_task(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """A task that ends with the node at the latest."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def tasks_ended(self) -> None:
+        """Wait a little for the tasks that `close` cancelled."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=TASKS_END_S)
 
     # Sending -----------------------------------------------------------------------------------------
 
     def post(self, room: RoomId, kind: int, bodies: Sequence[object]) -> list[MessageId]:
         """Accept events of ours; their ids at once."""
-        self.check_open()
+        self._check_accepts()
         if not self.data.publishing.has_room(room):
             raise NotStored("too much waits for the disk in this room: await `send` or `wait_for_room` first")
         messages = self.data.publishing.post(room, kind, bodies, self.runner.now())
@@ -121,17 +145,22 @@ class Core:
         """The newest message of each room that this run has sent to."""
         return list(self._last_posted.items())
 
+    def _check_accepts(self) -> None:
+        self.check_open()
+        if not self._accepts:
+            raise NodeClosed("the node is being stopped")
+
     def may_send(self, room: RoomId) -> bool:
         """Whether the room takes more at once: nothing to wait for."""
-        self.check_open()
+        self._check_accepts()
         return self.data.publishing.has_room(room) and not self.data.own_log.is_in_doubt
 
     async def wait_for_room(self, room: RoomId) -> None:
         """Wait while too much of the room waits for the disk, or for peers to tell of our own log."""
-        self.check_open()
+        self._check_accepts()
         while not self.data.publishing.has_room(room):
-            self.check_open()
             await self.outcome()
+            self._check_accepts()
         if (doubt_s := self.data.own_log.doubt_s(self.runner.now())) > 0:
             await asyncio.sleep(min(doubt_s, 0.05))
             await self.wait_for_room(room)
@@ -151,6 +180,17 @@ class Core:
             return not state.pending and bool(state.held)
         live = {*state.delivered, *state.pending}
         return bool(state.read) and live <= set(state.read)
+
+    def reached_below(self, room: RoomId, message: MessageId, end: int, until: str, copies: int) -> int:
+        """Of own messages with numbers from this one to `end`: below which all are where `until` wants them."""
+        stored, receipts = self.marks.stored_below(room, message), self.data.receipts
+        if until == "held":
+            return min(stored, receipts.held_below(room, message.log, copies))
+        if until == "delivered":
+            return min(stored, receipts.delivered_below(room, message.log, message.number, end))
+        if until == "read":
+            return min(stored, receipts.read_below(room, message.log, message.number, end))
+        return stored
 
     def receipts_of(self, room: RoomId, message: MessageId) -> Receipts:
         """Who has an own message, as peers."""

@@ -135,6 +135,7 @@ class Node:
 
     async def _stop(self, opened: Opened) -> None:
         core, runner = opened.core, opened.runner
+        core.accept_no_more()
         core.read_positions.flush()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._flushed(opened), FLUSH_S)
@@ -142,6 +143,7 @@ class Node:
         await asyncio.sleep(0)
         core.close()
         self._happenings.close()
+        await core.tasks_ended()
         runner.stop()
         await opened.close()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from zmqchat.model.errors import BadCursor, CursorLost, DeliveryTimeout, MessageTooLarge, NotStored, UsageError
 from zmqchat.model.events import Kind
 from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
 from zmqchat.model.limits import CONTENT_TYPE_BYTES_MAX, EVENT_BYTES_MAX
-from zmqchat.node.bulk import send_all
+from zmqchat.node.bulk import Sends
 from zmqchat.node.cursor import Messages
 from zmqchat.node.history import load_history
 from zmqchat.node.message import Message, event_at
@@ -71,13 +71,16 @@ class Room:
         timeout: float | None = None,
         *,
         copies: int = 1,
-    ) -> AsyncIterator[Sent]:
-        """Send every text of an iterable through a bounded window; yields each Sent in order.
+    ) -> Sends:
+        """Send every text of an iterable through a bounded window; `async for` gives each Sent in order.
 
-        A plain iterable runs on the event loop: give an asynchronous one where the next text may take long.
+        A plain iterable runs on the event loop: give an asynchronous one where the next text may take long. An error
+        of the source, or a text that can't be sent, is raised once all before it are given. Waiting for the next may
+        be cancelled and repeated; each text that was taken from the source is sent.
         """
         _check_until(until, copies)
-        return send_all(self, source, until, timeout, copies)
+        self._core.check_open()
+        return Sends(self, source, until, timeout, copies)
 
     async def send_app(
         self,
@@ -148,6 +151,10 @@ class Room:
             raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending) from None
         return sent
 
+    def reached_below(self, message: MessageId, end: int, until: str, copies: int) -> int:
+        """Of own messages posted with numbers from this one to `end`: below which all are where `until` wants them."""
+        return self._core.reached_below(self.id, message, end, until, copies)
+
     def has_reached(self, message: MessageId, until: str, copies: int = 1) -> bool:
         """Whether an own message is where `until` wants it now."""
         if until == "stored":
@@ -158,6 +165,14 @@ class Room:
     def receipts_of(self, message: MessageId) -> Receipts:
         """Who has one of this node's own messages."""
         return self._core.receipts_of(self.id, message)
+
+    def check_open(self) -> None:
+        """Raise NodeClosed after the node's end, WrongProcess in a forked child."""
+        self._core.check_open()
+
+    def start_task(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """A task that ends with the node at the latest."""
+        return self._core.start_task(work, name)
 
     async def wait_for_room(self) -> None:
         """Wait while too much of this room waits for the disk."""

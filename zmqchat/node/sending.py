@@ -107,6 +107,14 @@ class StoredMarks:
             return False
         return not any(first <= number < end for first, end in self._given_up.get(place, ()))
 
+    def stored_below(self, room: RoomId, message: MessageId) -> int:
+        """The number below which what was posted with and after this message is durable; 0 where it is not known."""
+        if not self.is_known(room, message):
+            return 0
+        place = (room, message.log)
+        given_up = [first for first, _end in self._given_up.get(place, ()) if first > message.number]
+        return min([self._ends.get(place, 0), *given_up])
+
     def is_stored(self, room: RoomId, message: MessageId) -> bool:
         """Whether the message of this number is durable here; the caller knows that its own was not given up."""
         return message.number < self._ends.get((room, message.log), 0)
