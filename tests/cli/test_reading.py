@@ -31,7 +31,7 @@ def test_tail_shows_the_last_messages_and_then_what_arrives(home: Path) -> None:
             use_node(home, "send", "lobby", "after")
             tail.wait_for(": after$")
             assert tail.printed.count(": before") == tail.printed.count(": after") == 1
-            tail.stop()
+            assert tail.stop() == 0
             assert "Traceback" not in tail.printed
 
 

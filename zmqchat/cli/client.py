@@ -10,6 +10,7 @@ import errno
 import itertools
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,14 +153,16 @@ def connect(home: Path) -> ControlClient | None:
 
 
 def _connect_unix(home: Path) -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(CONNECT_TIMEOUT_S)
-        connection.connect(str(control_path(home)))
-    except OSError as error:
-        connection.close()
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise ControlError(f"the node on {home} belongs to another user: choose a home of your own") from error
-        return None
-    connection.settimeout(None)
-    return connection
+    if sys.platform != "win32":
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(CONNECT_TIMEOUT_S)
+            connection.connect(str(control_path(home)))
+        except OSError as error:
+            connection.close()
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise ControlError(f"the node on {home} belongs to another user: choose a home of your own") from error
+            return None
+        connection.settimeout(None)
+        return connection
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from zmqchat.cli import output
@@ -29,7 +31,9 @@ LAST_MAX = 1_000_000
 @click.pass_obj
 def tail(options: StartOptions, room: str, last: int, no_follow: bool, as_json: bool) -> None:
     """Print the last messages of ROOM, then each as it arrives, until Ctrl-C."""
-    _print_room(options, room, last, follow=not no_follow, as_json=as_json)
+    # Ctrl-C is how it is meant to end
+    with contextlib.suppress(KeyboardInterrupt):
+        _print_room(options, room, last, follow=not no_follow, as_json=as_json)
 
 
 @click.command()
