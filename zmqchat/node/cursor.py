@@ -2,7 +2,8 @@
 
 How it works. The position is an arrival number. Rows come from the room's tail where it reaches back far
 enough, else page by page from the store; at the end the cursor waits for the tail to grow. Nothing is
-queued for it, so a slow reader misses nothing and costs nothing. With `after="read"` each log is read
+queued for it, so a slow reader misses nothing and costs nothing; and it moves on only when it gives
+something, so cancelling it while it waits loses nothing. With `after="read"` each log is read
 from its own read position, and asking for the next message moves it past the one before.
 """
 
@@ -56,14 +57,19 @@ class Messages(AsyncIterator["Message | Gap"]):
         self._read = (self._block.key, message.id_number + 1, self._block.position(self._index - 1) + 1)
         return message
 
-    async def blocks(self) -> AsyncIterator[Sequence[Message]]:
+    def blocks(self) -> Blocks:
         """Non-empty sequences of messages as they arrived, without the gaps; for programs in a hurry."""
-        while True:
-            self._move()
-            item = await self._next_item()
-            if isinstance(item, Block):
-                self._read = (item.key, item.end_number, item.position(len(item) - 1) + 1)
-                yield item
+        return Blocks(self)
+
+    async def next_block(self) -> Sequence[Message]:
+        """What `blocks` gives next: the rest of a block that was begun, else a whole one."""
+        self._move()
+        item: Block | Gap | None = self._block
+        index, self._block, self._index = self._index, None, 0
+        while not isinstance(item, Block) or index >= len(item):
+            item, index = await self._next_item(), 0
+        self._read = (item.key, item.end_number, item.position(len(item) - 1) + 1)
+        return item[index:] if index else item
 
     def _move(self) -> None:
         """The application asks for more, so it has handled what it got before."""
@@ -108,7 +114,9 @@ class Messages(AsyncIterator["Message | Gap"]):
         events = parts[1]
         batch_first = arrival.batch_end - len(events)
         offset = arrival.number - arrival.first
-        first = max(arrival.first, self._next_number - offset, self._skips.get(arrival.key, 0))
+        # What fills an old gap stands below the read end of its log without having been read.
+        read_end = 0 if arrival.backfill else self._skips.get(arrival.key, 0)
+        first = max(arrival.first, self._next_number - offset, read_end)
         numbers = [n for n in range(first, arrival.end) if is_readable(events[n - batch_first])]
         if not numbers:
             return None
@@ -121,3 +129,13 @@ class Messages(AsyncIterator["Message | Gap"]):
             live=arrival.live,
             backfill=arrival.backfill,
         )
+
+
+class Blocks(AsyncIterator[Sequence[Message]]):
+    """The messages of a cursor by the batch; may be cancelled while it waits, and asked again."""
+
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
+
+    async def __anext__(self) -> Sequence[Message]:
+        return await self._messages.next_block()
