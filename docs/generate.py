@@ -189,7 +189,7 @@ def _contract(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(re.sub(r" \((DESIGN|PITFALLS) [^)]*\)", "", text).split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def main() -> None:

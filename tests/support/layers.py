@@ -1,4 +1,4 @@
-"""The layers of DESIGN 2 as a table, and what reads a file's imports against it."""
+"""The layers as a table, and what reads a file's imports against it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FILE_BYTES_MAX: Final = 4_096
 DOOR_SECRET: Final = hashlib.blake2b(
     b"the door of every zmqchat node", digest_size=32, person=b"zmqchat-door-1"
 ).digest()
-"""The door's CURVE secret, the same on every node and published: it proves nothing (DESIGN 3)."""
+"""The door's CURVE secret, the same on every node and published: it proves nothing."""
 
 DOOR_PUBLIC: Final[bytes] = nacl.bindings.crypto_scalarmult_base(DOOR_SECRET)
 """What a caller expects at any door, so that an address is enough to dial it."""

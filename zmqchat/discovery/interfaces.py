@@ -162,13 +162,14 @@ def _flags(name: str, addresses: Iterable[Address], asker: socket.socket) -> int
     if sys.platform == "win32":  # its list holds only what is up; loopback is told by the addresses
         loopback = any(ipaddress.ip_address(address.ip).is_loopback for address in addresses)
         return _FLAG_UP | _FLAG_RUNNING | _FLAG_MULTICAST | (_FLAG_LOOPBACK if loopback else 0)
-    request = struct.pack("16sH22x", name.encode()[:15], 0)
-    try:
-        answer = fcntl.ioctl(asker, _GET_FLAGS, request)
-    except OSError:
-        return 0
-    flags: int = struct.unpack_from("16xH", answer)[0]
-    return flags
+    else:
+        request = struct.pack("16sH22x", name.encode()[:15], 0)
+        try:
+            answer = fcntl.ioctl(asker, _GET_FLAGS, request)
+        except OSError:
+            return 0
+        flags: int = struct.unpack_from("16xH", answer)[0]
+        return flags
 
 
 def _can_bind(address: Address, index: int) -> bool:

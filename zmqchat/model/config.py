@@ -11,7 +11,7 @@ from zmqchat.model.errors import BadConfig
 class Config:
     """What a machine needs to know of the outside; all times in seconds.
 
-    ping_idle_s               an idle link is pinged after this silence (DESIGN 3)
+    ping_idle_s               an idle link is pinged after this silence
     link_dead_s               a link without any sign of life for this long is dead
     offline_s                 a peer without a link for this long is shown offline
     redial_max_s              longest wait between dials of a peer lost less than recent_s ago

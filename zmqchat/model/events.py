@@ -10,7 +10,7 @@ from zmqchat.model.ids import PeerId
 
 
 class Kind(IntEnum):
-    """The kinds of events (DESIGN 4); a number not listed is stored and relayed, and shown as newer."""
+    """The kinds of events; a number not listed is stored and relayed, and shown as newer."""
 
     TEXT = 1
     REPLY = 2

@@ -1,6 +1,6 @@
 """Identifiers: fixed-width bytes inside, lower-case base32 where a person reads them.
 
-A peer id is an Ed25519 public key whose top bit is clear (DESIGN 3: two keys that differ only in
+A peer id is an Ed25519 public key whose top bit is clear (two keys that differ only in
 the sign bit are one X25519 key, so only one of the two may be an identity).
 """
 

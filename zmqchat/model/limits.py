@@ -10,7 +10,7 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
-# Messages and batches (DESIGN 4) --------------------------------------------------------------
+# Messages and batches ----------------------------------------------------------------------------
 
 TEXT_BYTES_MAX: Final = 64 * KIB
 """UTF-8 bytes of a text. A page of history must hold several; a longer text is a file."""

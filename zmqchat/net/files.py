@@ -7,15 +7,14 @@ that can't have what its limits allow refuses to start.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 
 from zmqchat.model.errors import FileLimit
 from zmqchat.model.limits import DIALS_AT_ONCE_MAX, HALF_OPEN_MAX, PEERS_LIVE_MAX
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # Windows has no such limit on sockets
-    resource = None  # type: ignore[assignment]  # the module is either there or not
 
 FILES_PER_DIAL: Final = 4
 """A dialled socket: its mailbox, both ends of its monitor, and the TCP connection."""
@@ -36,21 +35,20 @@ FILES_NEEDED: Final = (
 
 def raise_file_limit(needed: int = FILES_NEEDED) -> int:
     """Raise the soft limit to `needed` where it is lower; returns the limit; raises FileLimit."""
-    if resource is None:
-        return needed
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return needed if soft == resource.RLIM_INFINITY else soft
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise FileLimit(
-            f"this process may open {hard} files, a node needs {needed}: raise it with `ulimit -Hn {needed}`"
-        )
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    except (OSError, ValueError) as error:
-        raise FileLimit(
-            f"can't raise the limit of open files to {needed} ({error}): run `ulimit -n {needed}`"
-        ) from error
+    if sys.platform != "win32":  # it has no such limit on sockets
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= needed:
+            return needed if soft == resource.RLIM_INFINITY else soft
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise FileLimit(
+                f"this process may open {hard} files, a node needs {needed}: raise it with `ulimit -Hn {needed}`"
+            )
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (OSError, ValueError) as error:
+            raise FileLimit(
+                f"can't raise the limit of open files to {needed} ({error}): run `ulimit -n {needed}`"
+            ) from error
     return needed
 
 

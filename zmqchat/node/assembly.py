@@ -62,9 +62,7 @@ def assemble(
     exchange = Exchange(identity.peer, config, peers, is_valid_peer)
     inquiry = Inquiry(peers.describe)
     faults = FaultCounts()
-    data = DataMachines(
-        crypto, config, tokens=tokens, entropy=os.urandom, rng=rng, rtt_s=presence.rtt_s, name=name
-    )
+    data = DataMachines(crypto, config, tokens=tokens, entropy=os.urandom, rng=rng, rtt_s=presence.rtt_s, name=name)
     damaged = _restore(store, data)
     mesh_machine = Mesh((admission, peers, presence, exchange, inquiry, faults, *data.machines), peers, presence)
     return Machines(mesh_machine, admission, peers, presence, exchange, inquiry, faults, data, tokens), damaged

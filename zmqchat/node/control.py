@@ -17,7 +17,8 @@ import os
 import secrets
 import socket
 import struct
-from collections.abc import Mapping
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ from zmqchat.node.records import Record
 if TYPE_CHECKING:
     from zmqchat.node.node import Node
 
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TOKEN_TIMEOUT_S = 2.0
 _log = logging.getLogger("zmqchat.control")
 
@@ -82,7 +84,7 @@ class ControlServer:
 
     async def _listen_unix(self) -> None:
         path = prepare_socket_path(self._home)
-        self._server = await asyncio.start_unix_server(self._connected, path, limit=CONTROL_LINE_BYTES_MAX)
+        self._server = await _start_unix_server(self._connected, path)
         path.chmod(0o600)
         self._path = path
         (self._home / TOKEN_FILE).unlink(missing_ok=True)
@@ -126,7 +128,7 @@ class ControlServer:
     async def _is_allowed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if self._token is None:
             uid = peer_uid(writer.get_extra_info("socket"))
-            return uid is None or uid in (os.geteuid(), 0)
+            return uid is None or uid in (_own_uid(), 0)
         try:
             line = await asyncio.wait_for(reader.readline(), TOKEN_TIMEOUT_S)
         except (ValueError, asyncio.TimeoutError):
@@ -268,3 +270,15 @@ def peer_uid(connection: socket.socket | None) -> int | None:
         return int(struct.unpack("iI", credentials)[1])
     except (OSError, struct.error):
         return None
+
+
+async def _start_unix_server(connected: Connected, path: Path) -> asyncio.Server:
+    if sys.platform != "win32":
+        return await asyncio.start_unix_server(connected, path, limit=CONTROL_LINE_BYTES_MAX)
+    raise OSError(f"no Unix socket can be made at {path} on Windows")
+
+
+def _own_uid() -> int:
+    if sys.platform != "win32":
+        return os.geteuid()
+    return 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import stat
+import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,7 +17,8 @@ from zmqchat.model.errors import ControlError
 from zmqchat.node.home import control_path
 
 TOKEN_FILE: Final = "control.json"
-HAS_UNIX_SOCKETS: Final = hasattr(socket, "AF_UNIX")
+HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
+"""Windows knows them too, Python there does not."""
 
 
 class LoopbackAddress(NamedTuple):
@@ -33,7 +34,7 @@ def prepare_socket_path(home: Path) -> Path:
     Raises ControlError where the folder of a socket outside of the home is not this user's own.
     """
     path = control_path(home)
-    if path.parent != home and os.name != "nt":
+    if sys.platform != "win32" and path.parent != home:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         status = path.parent.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:

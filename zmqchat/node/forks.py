@@ -13,7 +13,7 @@ def generation() -> int:
 
 
 def _forked() -> None:
-    global _generation  # noqa: PLW0603 - the one fact that a process has about itself
+    global _generation
     _generation += 1
 
 

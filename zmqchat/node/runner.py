@@ -23,7 +23,7 @@ from zmqchat.store.store import MessageStore, StoreOutcome
 WATCH_INTERVAL_S = 1.0
 LAG_TOLERATED_S = 1.0
 SLEEP_NOTICED_S = 30.0
-"""Wall clock this far ahead of the monotonic one since the last look: the machine slept (PITFALLS 3)."""
+"""Wall clock this far ahead of the monotonic one since the last look: the machine slept."""
 
 
 SWITCH_INTERVAL_S = 0.0001

@@ -153,7 +153,7 @@ class PutArrival:
 
     number    arrival number of the first event; the next row's is number + (end - first), 1 for a gap
     batch_end the end (store key) of the batch that holds the events; 0 for a gap
-    live      pushed, or sealed after we were up to date (DESIGN 5)
+    live      pushed, or sealed after we were up to date
     backfill  fills what a Gap row told of earlier
     """
 

@@ -61,7 +61,7 @@ class RoomLedger:
         return self.latest_first and self.up_to_date_at is None
 
     def is_live(self, sealed_at: int, pushed: bool) -> bool:
-        """Whether a message counts as live (DESIGN 5)."""
+        """Whether a message counts as live."""
         return pushed or (self.up_to_date_at is not None and sealed_at > self.up_to_date_at)
 
 

@@ -1,4 +1,4 @@
-"""Our own log number: under which one we write, and when another is drawn (DESIGN 4).
+"""Our own log number: under which one we write, and when another is drawn.
 
 A number under which more may exist elsewhere than here is never written under again, so that a restored
 backup, a copied home or a snapshot makes no second history:

@@ -53,7 +53,9 @@ def at_most(
     """A cost that must not be above the target, times the yardstick where there is one."""
     value = statistics.median(values)
     if not plains:
-        return _measured(case, payload_bytes, value, unit, None, None, f"<= {target:g} {unit}", value <= target, len(values))
+        return _measured(
+            case, payload_bytes, value, unit, None, None, f"<= {target:g} {unit}", value <= target, len(values)
+        )
     plain = statistics.median(plains)
     ratio = value / plain
     return _measured(case, payload_bytes, value, unit, plain, ratio, f"<= {target:g} x", ratio <= target, len(values))
