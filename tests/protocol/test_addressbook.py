@@ -49,9 +49,7 @@ def dial(made: AddressBook, now_s: float, most: int = 3) -> list[Endpoint]:
     ]
 
 
-def dial_times(
-    made: AddressBook, peer: PeerId | None, endpoint: Endpoint, until_s: float, since_s: float
-) -> list[float]:
+def dial_times(made: AddressBook, peer: PeerId | None, place: Endpoint, until_s: float, since_s: float) -> list[float]:
     """When this endpoint of this peer is dialled, every dial failing at once."""
     times, now_s = [], since_s
     while now_s < until_s:
