@@ -155,7 +155,7 @@ def test_a_node_with_all_its_links_refuses_strangers_and_knows_its_own() -> None
     for number in range(PEERS_LIVE_MAX):
         feed(made, PeerLinked(peer=peer_of(f"peer {number}"), store=bytes(16), generation=1))
     assert refusal(knock(made, hello())) == "full"
-    assert kinds(knock(made, hello(peer_of("peer 7")))) == [Admit, AnswerDoor, Welcomed]
+    assert kinds(knock(made, hello(peer_of("peer 7")))) == [ProbeWanted]
     feed(made, SessionEnded(peer=peer_of("peer 3"), reason="lost"))
     assert kinds(knock(made, hello())) == [Admit, AnswerDoor, Welcomed]
 
@@ -218,6 +218,15 @@ def probing() -> tuple[Admission, list[object]]:
     return made, knock(made, hello(instance=LATER))
 
 
+def linked_again() -> Admission:
+    """An admission with a link to bob, at whose door bob knocks though it has not restarted."""
+    made = machine()
+    knock(made, hello())
+    feed(made, PeerLinked(peer=BOB, store=bytes(16), generation=1))
+    assert kinds(knock(made, hello())) == [ProbeWanted]
+    return made
+
+
 def probe_timer() -> TimerFired:
     """The time of the probe of bob is up."""
     return TimerFired(name=("admission", "probe", BOB))
@@ -227,6 +236,17 @@ def test_a_known_id_with_a_new_instance_is_probed_first() -> None:
     """Nothing is answered while the old session may still say something."""
     _, out = probing()
     assert kinds(out) == [ProbeWanted]
+
+
+def test_a_linked_peer_that_knocks_and_does_not_answer_over_the_link_gets_a_new_session() -> None:
+    """Its address changed or its cable was out: it has noticed, we have not."""
+    assert kinds(feed(linked_again(), probe_timer())) == [SessionReplaced, Admit, AnswerDoor, Welcomed]
+
+
+def test_a_linked_peer_that_answers_over_the_link_keeps_its_session() -> None:
+    """It had dialled several of our addresses: no duplicate, no new link."""
+    out = feed(linked_again(), ProbeAnswered(peer=BOB))
+    assert kinds(out) == [Admit, AnswerDoor, Welcomed]
 
 
 def test_a_silent_old_session_is_replaced() -> None:

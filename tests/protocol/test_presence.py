@@ -96,6 +96,18 @@ def test_an_idle_link_is_pinged_every_two_seconds_and_dead_after_six() -> None:
     assert made.times(PeerCameOnline) == [0.0]
 
 
+def test_a_change_of_our_addresses_gives_a_link_two_seconds_to_show_that_it_lives() -> None:
+    """It may have run from an address that is gone: who answers stays, who does not is silent at once."""
+    made = Clocked()
+    made.link(BOB, EVE)
+    made.run(1.0)
+    made.feed(EndpointsChanged(endpoints=()))
+    made.pong()
+    made.run(2.0)
+    assert made.times(PeerSilent) == [3.0]
+    assert made.out[-1][1] == PeerSilent(peer=EVE)
+
+
 def test_any_frame_is_a_sign_of_life() -> None:
     """While others frames come in nobody is pinged, and nobody is dead."""
     made = Clocked()

@@ -30,7 +30,7 @@ class Connection:
     """One TCP connection.
 
     file       libzmq's descriptor
-    host       the address that it came from, without an IPv4-mapped prefix
+    host       the address that it came from, without an IPv4-mapped prefix, link-local IPv6 with %scope
     local      it came from this machine, where many nodes share an address
     owner      the user id that its frames carry, "" before the first
     frames     frames delivered from it so far
@@ -194,13 +194,19 @@ def _identify(file: int) -> tuple[int, str, bool]:
     try:
         inode = os.fstat(copy).st_ino
         with socket.socket(fileno=os.dup(copy)) as handle:
-            host = _plain(handle.getpeername()[0])
-            return inode, host, host == _plain(handle.getsockname()[0])
+            host = _host(handle.getpeername())
+            return inode, host, host == _host(handle.getsockname())
     except OSError:
         return 0, "", False
     finally:
         os.close(copy)
 
 
-def _plain(host: str) -> str:
-    return host.removeprefix("::ffff:")
+def _host(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    host = address[0].removeprefix("::ffff:")
+    if len(address) < 4 or not address[3]:
+        return host
+    try:
+        return f"{host}%{socket.if_indextoname(address[3])}"
+    except OSError:  # the interface is gone meanwhile
+        return host

@@ -6,6 +6,11 @@ How it works. A caller sends HELLO, the answerer WELCOME or REFUSED; nothing is 
     answerer   HELLO --checks pass--> WELCOME + Admit
                HELLO of a live peer with a new instance --> probing --silent--> WELCOME (a restart)
                                                                     --answered--> REFUSED duplicate
+               HELLO of a linked peer, same instance    --> probing --silent--> WELCOME, a new session
+                                                                    --answered--> WELCOME
+
+A peer that dials has no link, so ours is dead though nothing told us (its address changed, its cable was out);
+where the probe is answered, it had only several of our addresses to try.
 
 The checks, in order: `stopping`, `self`, `identity` (the peer id must convert to the CURVE key that the
 transport proved), `duplicate` (our own id), `mesh`, `version`, `penalty`, `full`; `busy` where too many are
@@ -300,8 +305,7 @@ class Admission(Machine):
         if refusal is not None:
             self._refuse(fact.caller, hello, *refusal)
             return
-        known = self._live.get(hello.peer)
-        if known not in (None, hello.instance):
+        if hello.peer in self._linked or self._live.get(hello.peer) not in (None, hello.instance):
             self._probe(fact.caller, hello, at)
         else:
             self._welcome(fact.caller, hello, at)
@@ -368,7 +372,9 @@ class Admission(Machine):
         return probe
 
     def _answer_probe(self, probe: _Probe, at: Instant) -> None:
-        """The older session is no more: whoever waited comes in, unless it may not by now."""
+        """The older session is no more, or silent: whoever waited comes in, unless it may not by now."""
+        if probe.hello.peer in self._linked:
+            self.outbox.append(SessionReplaced(peer=probe.hello.peer))
         for caller in probe.callers:
             refusal = self._refusal(caller, probe.hello, at)
             if refusal is None:
@@ -376,9 +382,13 @@ class Admission(Machine):
             else:
                 self._refuse(caller, probe.hello, *refusal)
 
-    def _probe_answered(self, fact: ProbeAnswered, _at: Instant) -> None:
+    def _probe_answered(self, fact: ProbeAnswered, at: Instant) -> None:
         probe = self._take_probe(fact.peer)
         if probe is None:
+            return
+        if probe.hello.instance == self._live.get(fact.peer):
+            for caller in probe.callers:
+                self._welcome(caller, probe.hello, at)
             return
         self.outbox.append(IdentityShared(peer=fact.peer, ours=False))
         self.outbox.append(SendFrame(peer=fact.peer, payload=encode(Duplicate(instance=probe.hello.instance))))
@@ -400,7 +410,7 @@ class Admission(Machine):
             store=self._me.store,
             generation=self._me.generation,
             endpoints=self._endpoints,
-            observed=caller.address,
+            observed=caller.address.partition("%")[0],  # a scope means something here alone
             signature=bytes(64),
         )
         signature = self._crypto.sign(WELCOME_LABEL, hello.peer + signed_part(unsigned))

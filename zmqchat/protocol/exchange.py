@@ -5,7 +5,8 @@ whether we are linked to it; all other links get the newcomer's entry, coalesced
 peer_exchange_s the whole list goes again, so that a lost frame costs a minute. An entry is only a
 hint to dial: who answers there, CURVE and the door prove.
 
-Loopback endpoints are told to, and taken from, peers over loopback alone.
+Loopback endpoints are told to, and taken from, peers over loopback alone; link-local IPv6 ones are not told, as
+their scope means something to us alone.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Exchange(Machine):
             target = self._peers.book.of(peer)
             if peer == to or target is None:
                 continue
-            places = tuple(e for e in target.endpoints if is_usable(e, loopback=loopback))
+            places = tuple(e for e in target.endpoints if is_usable(e, loopback=loopback) and "%" not in e.host)
             entries.append(PeerEntry(peer=peer, linked=self._peers.is_linked(peer), endpoints=places))
         if entries:
             self.outbox.append(SendFrame(peer=to, payload=encode(PeersFrame(entries=tuple(entries)))))

@@ -2,7 +2,9 @@
 
 How it works. Any frame of a peer is a sign of life. An idle link is pinged after ping_idle_s; one
 without a sign for link_dead_s is reported silent (`peers` ends it); a peer is told offline after
-offline_s without a sign, or at once after BYE. One timer serves all peers: the earliest deadline.
+offline_s without a sign, or at once after BYE. One timer serves all peers: the earliest deadline. When
+our own addresses change all peers are pinged and have ping_idle_s to answer: a connection from an address
+that is gone is dead without a word.
 
     unknown --PeerLinked--> online --PeerUnlinked--> away --offline_s or bye--> offline
                                      <--PeerLinked--
@@ -19,7 +21,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import PING_ANSWERS_PER_S_MAX
 from zmqchat.protocol.effects import PeerCameOnline, PeerWentOffline, SetTimer
-from zmqchat.protocol.facts import Instant, LoopLagged, TimerFired, Woke
+from zmqchat.protocol.facts import EndpointsChanged, Instant, LoopLagged, TimerFired, Woke
 from zmqchat.protocol.machine import (
     Machine,
     PeerLinked,
@@ -70,6 +72,7 @@ class Presence(Machine):
             ProbeWanted: self._probe_wanted,
             LoopLagged: self._lagged,
             Woke: self._woke,
+            EndpointsChanged: self._endpoints_changed,
             TimerFired: self._timer_fired,
         }
         self.frames = {Ping: self._pinged, Pong: self._ponged}
@@ -177,6 +180,13 @@ class Presence(Machine):
         for peer, pulse in self._pulses.items():
             if pulse.linked:
                 pulse.heard_s = max(pulse.heard_s, at.now_s - self._config.link_dead_s + self._config.ping_idle_s)
+                self._ping(peer, pulse, at)
+        self._set_timer(at)
+
+    def _endpoints_changed(self, _fact: EndpointsChanged, at: Instant) -> None:
+        for peer, pulse in self._pulses.items():
+            if pulse.linked:
+                pulse.heard_s = min(pulse.heard_s, at.now_s - self._config.link_dead_s + self._config.ping_idle_s)
                 self._ping(peer, pulse, at)
         self._set_timer(at)
 
