@@ -11,10 +11,9 @@ import atexit
 import concurrent.futures
 import contextlib
 import os
-import queue
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -23,6 +22,8 @@ import zmqchat.node.node as asynchronous
 from zmqchat.model.config import Config
 from zmqchat.model.errors import DeliveryTimeout, HomeInUse, NodeClosed, WrongProcess, ZmqChatError
 from zmqchat.model.ids import MessageId, PeerId
+from zmqchat.node import forks
+from zmqchat.node.blocking import Exhausted, Pump, cancel_all, next_or_none, next_sents
 from zmqchat.node.cursor import Messages as AsyncMessages
 from zmqchat.node.home import resolve_home
 from zmqchat.node.message import Gap, Message
@@ -34,8 +35,6 @@ Result = TypeVar("Result")
 
 STOP_TIMEOUT_S = 5.0
 HELD_TIMEOUT_S = 10.0
-SENTS_AHEAD_MAX = 1_024
-"""Results of `send_all` that wait for a slow caller."""
 
 
 class Node:
@@ -65,8 +64,9 @@ class Node:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
+        self._generation = forks.generation()
         self._lock = threading.Lock()
+        self._cleanup: Callable[[], object] | None = None
 
     def __enter__(self) -> Node:
         self.start()
@@ -90,15 +90,18 @@ class Node:
         except BaseException:
             self._end_loop()
             raise
-        _at_exit(self.stop)
+        _stop_at_exit(self)
 
     def stop(self) -> None:
         """Stop it, as `zmqchat.Node.stop`; safe to call twice."""
-        if self._thread is None or os.getpid() != self._pid:
+        if self._thread is None or forks.generation() != self._generation:
             return
         with contextlib.suppress(concurrent.futures.TimeoutError, NodeClosed):
             self._submit(self._node.stop()).result(STOP_TIMEOUT_S)
         self._end_loop()
+        _running.discard(self)
+        if self._cleanup is not None:
+            self._cleanup()
 
     def _end_loop(self) -> None:
         with self._lock:
@@ -106,6 +109,9 @@ class Node:
             self._loop = self._thread = None
         if loop is None or thread is None:
             return
+        # What other threads wait for ends now: they get NodeClosed.
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            asyncio.run_coroutine_threadsafe(cancel_all(), loop).result(STOP_TIMEOUT_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(STOP_TIMEOUT_S)
         if not thread.is_alive():
@@ -114,18 +120,21 @@ class Node:
             loop.close()
 
     def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
-        if os.getpid() != self._pid:
+        if forks.generation() != self._generation:
             coroutine.close()
             raise WrongProcess("this node belongs to the parent process: make a Node of its own here")
-        if self._loop is None:
-            coroutine.close()
-            raise NodeClosed("the node is not started: use `with Node(...)` or call start()")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with self._lock:
+            if self._loop is not None:
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        coroutine.close()
+        raise NodeClosed("the node is not started: use `with Node(...)` or call start()")
 
     def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         future = self._submit(coroutine)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise NodeClosed("the node is stopped") from None
         except KeyboardInterrupt:
             future.cancel()
             raise
@@ -159,6 +168,21 @@ class Node:
         return self._call(lambda: self._node.address)
 
     @property
+    def ports(self) -> tuple[int, int, int]:
+        """The TCP ports of door, direct and feed."""
+        return self._call(lambda: self._node.ports)
+
+    @property
+    def notices(self) -> list[str]:
+        """One-line things that the user should know."""
+        return list(self._node.notices)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the node has stopped by itself; None where it has not."""
+        return self._node.failure
+
+    @property
     def peers(self) -> list[Peer]:
         """The other nodes in touch now."""
         return self._call(lambda: self._node.peers)
@@ -184,18 +208,29 @@ class Node:
         """Dial this address from now on."""
         self._call(lambda: self._node.add_peer(address))
 
+    def remove_peer(self, address: str) -> None:
+        """Dial this address no more; a link that exists stays."""
+        self._call(lambda: self._node.remove_peer(address))
+
+    def known_peers(self) -> list[Peer]:
+        """All peers that this node knows an address of, in touch or not."""
+        return self._call(self._node.known_peers)
+
+    def nobody_found(self) -> str | None:
+        """One line that says what was tried and what to do, while nobody is in touch; else None."""
+        return self._call(self._node.nobody_found)
+
+    def linger(self, timeout: float) -> bool:
+        """Wait until another node holds all that was sent by this one; False after timeout seconds."""
+        return self._run(self._node.linger(timeout))
+
     def doctor(self, peer: str | None = None) -> Mapping[str, object]:
         """What this node sees of itself and its network."""
         return self._run(self._node.doctor(peer))
 
     def events(self) -> Iterator[NodeEvent]:
         """What happens from now on; ends when the node stops."""
-        listening = self._call(self._node.events)
-        while True:
-            try:
-                yield self._run(_next(listening))
-            except (StopAsyncIteration, NodeClosed):
-                return
+        return _Events(self, self._call(self._node.events))
 
 
 class Room:
@@ -225,34 +260,21 @@ class Room:
     def send_all(
         self, source: Iterable[str], until: str = "stored", timeout: float | None = None, *, copies: int = 1
     ) -> Iterator[Sent]:
-        """Send every text of an iterable through a bounded window; it runs on a thread of its own."""
-        sents: queue.Queue[Sent | BaseException | None] = queue.Queue(SENTS_AHEAD_MAX)
+        """Send every text of an iterable through a bounded window; gives each Sent in order.
 
-        async def forward() -> None:
-            loop = asyncio.get_running_loop()
-            try:
-                async for sent in self._room.send_all(_from_thread(source), until, timeout, copies=copies):
-                    if sents.full():
-                        await loop.run_in_executor(None, sents.put, sent)
-                    else:
-                        sents.put_nowait(sent)
-            except BaseException as error:
-                await loop.run_in_executor(None, sents.put, error)
-                if isinstance(error, asyncio.CancelledError):
-                    raise
-            else:
-                await loop.run_in_executor(None, sents.put, None)
-
-        future = self._node._submit(forward())
+        The iterable runs on a thread of its own, a little ahead, so it may block.
+        """
+        pump = Pump(source)
+        sends = self._node._call(lambda: self._room.send_all(pump, until, timeout, copies=copies))
         try:
-            while (item := sents.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
+            while True:
+                yield from self._node._run(next_sents(sends))
+        except Exhausted:
+            return
         finally:
-            future.cancel()
-            while not sents.empty():
-                sents.get_nowait()
+            pump.close()
+            with contextlib.suppress(NodeClosed):
+                self._node._run(sends.aclose())
 
     def wait(
         self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
@@ -264,14 +286,22 @@ class Room:
         """A cursor over what arrives."""
         return Messages(self._node, self._node._call(lambda: self._room.messages(after)))
 
-    def history(self, last: int = 50) -> list[Message]:
-        """The last messages in timeline order, oldest first."""
-        return self._node._run(self._room.history(last))
+    def history(self, last: int = 50, *, before: Message | None = None) -> list[Message]:
+        """The last messages in timeline order, oldest first; those before an earlier one if so asked."""
+        return self._node._run(self._room.history(last, before=before))
 
     @property
     def members(self) -> list[Member]:
         """Who is in the room."""
         return self._node._call(lambda: self._room.members)
+
+    @property
+    def unread(self) -> int:
+        """About how many arrivals are behind the read position."""
+        return self._node._call(lambda: self._room.unread)
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}>"
 
 
 class Posting:
@@ -282,8 +312,8 @@ class Posting:
         self.id = message
 
     def result(self, timeout: float | None = None) -> Sent:
-        """Wait until it is durable here."""
-        return self._room._node._submit(self._room._room.stored(self.id)).result(timeout)
+        """Wait until it is durable here; raises TimeoutError after `timeout` seconds, and may be asked again."""
+        return self._room._node._run(asyncio.wait_for(self._room._room.stored(self.id), timeout))
 
 
 class Messages(Iterator["Message | Gap"]):
@@ -298,19 +328,18 @@ class Messages(Iterator["Message | Gap"]):
 
     def __next__(self) -> Message | Gap:
         try:
-            item: Message | Gap = self._node._run(_next(self._cursor))
-        except (NodeClosed, StopAsyncIteration):
+            return self._node._run(self._cursor.__anext__())
+        except NodeClosed:
             raise StopIteration from None
-        return item
 
     def blocks(self) -> Iterator[Sequence[Message]]:
         """Non-empty sequences of messages as they arrived."""
-        blocks = self._cursor.blocks()
         while True:
             try:
-                yield self._node._run(_next(blocks))
-            except (NodeClosed, StopAsyncIteration):
+                block = self._node._run(self._cursor.next_block())
+            except NodeClosed:
                 return
+            yield block
 
 
 class Server:
@@ -322,6 +351,7 @@ class Server:
 
     def start_listening(self, address: str) -> None:
         """Listen at HOST:PORT. Raises NetworkError or HomeError."""
+        self.stop()
         self._node = _start("server", listen=address, discovery=self._discovery)
 
     def messages(self) -> Iterator[Message]:
@@ -355,6 +385,7 @@ class Client:
 
     def connect(self, address: str) -> None:
         """Reach the node at HOST:PORT, now or as soon as it is there. Raises BadAddress."""
+        self.stop()
         self._address = address
         self._node = _start("client", peers=[address], discovery=self._discovery)
 
@@ -383,8 +414,12 @@ def _start(name: str, *, discovery: bool, listen: str | None = None, peers: Sequ
     except HomeInUse:
         folder = tempfile.TemporaryDirectory(prefix="zmqchat-")
         node = Node(name, home=folder.name, listen=listen, peers=peers, discovery=discovery)
-        _at_exit(folder.cleanup)
-        node.start()
+        node._cleanup = folder.cleanup
+        try:
+            node.start()
+        except BaseException:
+            folder.cleanup()
+            raise
     return node
 
 
@@ -394,24 +429,37 @@ def _started(node: Node | None) -> Node:
     return node
 
 
-def _at_exit(function: Callable[[], object]) -> None:
-    """Run this when the interpreter ends, before its thread pools do; the last registered runs first."""
-    register = getattr(threading, "_register_atexit", atexit.register)
-    register(function)
+_running: set[Node] = set()
+_hooked = False
 
 
-async def _next(iterator: Any) -> Any:
-    return await iterator.__anext__()
+def _stop_at_exit(node: Node) -> None:
+    """A script that just ends stops its nodes: before the interpreter's thread pools end, which a stop needs."""
+    global _hooked
+    _running.add(node)
+    if not _hooked:
+        _hooked = True
+        # atexit comes after the pools; what threading has comes before those that were registered earlier.
+        getattr(threading, "_register_atexit", atexit.register)(_stop_all)
 
 
-async def _from_thread(source: Iterable[str]) -> Any:
-    """The items of a plain iterable, taken on a thread in small chunks: it may block."""
-    loop = asyncio.get_running_loop()
-    iterator = iter(source)
+def _stop_all() -> None:
+    for node in list(_running):
+        node.stop()
 
-    def chunk() -> list[str]:
-        return [item for _, item in zip(range(1), iterator, strict=False)]
 
-    while items := await loop.run_in_executor(None, chunk):
-        for item in items:
-            yield item
+class _Events(Iterator[NodeEvent]):
+    """What happens in the mesh, one by one."""
+
+    def __init__(self, node: Node, listening: AsyncIterator[NodeEvent]) -> None:
+        self._node = node
+        self._listening = listening
+
+    def __next__(self) -> NodeEvent:
+        try:
+            event = self._node._run(next_or_none(self._listening))
+        except NodeClosed:
+            event = None
+        if event is None:
+            raise StopIteration
+        return event

@@ -146,10 +146,15 @@ class Sends(AsyncIterator[Sent]):
         self._reached_below = 0
         self._ended = False
 
-    async def __anext__(self) -> Sent:
+    @property
+    def is_next_ready(self) -> bool:
+        """Whether the next one is there without waiting."""
         on_way = self._window.on_way
-        if on_way and on_way[0].number < self._reached_below and on_way[0].log == self._log:
-            return Sent(self._room, on_way.popleft())
+        return bool(on_way) and on_way[0].number < self._reached_below and on_way[0].log == self._log
+
+    async def __anext__(self) -> Sent:
+        if self.is_next_ready:
+            return Sent(self._room, self._window.on_way.popleft())
         if self._ended:
             raise StopAsyncIteration
         try:

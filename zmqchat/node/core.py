@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.model.addresses import format_address
@@ -53,6 +53,7 @@ class Core:
         self.read_positions = ReadPositions(self.write_rows, runner.feed)
         self.rooms: dict[RoomId, Room] = {}
         self._home = home
+        self._loop = asyncio.get_running_loop()
         self._last_posted: dict[RoomId, MessageId] = {}
         self.generation = forks.generation()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,6 +105,18 @@ class Core:
             room.tail.wake()
         for task in self._tasks:
             task.cancel()
+
+    def on_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call this on the node's loop: at once there, soon from another thread (`zmqchat.sync`)."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            function(*arguments)
+        else:
+            self.check_open()
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def start_task(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """A task that ends with the node at the latest."""

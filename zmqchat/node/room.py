@@ -209,7 +209,7 @@ class Room:
 
     def mark_read(self, key: LogKey, end: int, arrival_end: int | None = None) -> None:
         """This home has read a log below `end` (a cursor: and all arrivals below that); others are told soon."""
-        self._core.read_positions.move(self.id, key, end, arrival_end)
+        self._core.on_loop(self._core.read_positions.move, self.id, key, end, arrival_end)
 
     def read_ends(self) -> dict[LogKey, int]:
         """How far each log is read here."""

@@ -78,13 +78,14 @@ class Receipts(Machine):
         entry = self._logs.get((room, log))
         if entry is None:
             return ReceiptState((), (), (), ())
-        held = {peer for peer, end in entry.holds.items() if end > number}
+        # Copies, as a blocking program looks from another thread.
+        held = {peer for peer, end in list(entry.holds.items()) if end > number}
         live = entry.live_at(number) or tuple(sorted(held))
         return ReceiptState(
             tuple(sorted(held)),
             tuple(peer for peer in live if peer in held),
             tuple(peer for peer in live if peer not in held),
-            tuple(sorted(peer for peer, end in entry.read.items() if end > number)),
+            tuple(sorted(peer for peer, end in list(entry.read.items()) if end > number)),
         )
 
     def held_below(self, room: RoomId, log: int, copies: int = 1) -> int:
