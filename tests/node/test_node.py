@@ -195,7 +195,7 @@ async def test_a_cancelled_start_leaves_nothing_open(home: Path) -> None:
         node = Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False, config=FAST)
         task = asyncio.create_task(node.start())
         for _ in range(steps):
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.0005)  # time is what is varied
         task.cancel()
         await asyncio.wait({task})
         await node.stop()
@@ -258,7 +258,7 @@ async def test_an_inherited_node_is_refused_in_a_forked_child(home: Path) -> Non
 
 def _use_in_child(ann: Node, lobby: object, home: Path) -> str:
     words = []
-    for use in (lambda: ann.id, lambda: lobby.post("x"), lambda: lobby.messages()):  # type: ignore[attr-defined]  # a Room
+    for use in (lambda: ann.id, lambda: lobby.post("x"), lambda: lobby.messages()):  # type: ignore[attr-defined]  # it is a Room
         try:
             use()
             words.append("nothing")

@@ -62,13 +62,14 @@ def missing_test_docstrings(source: Source) -> list[str]:
 
 
 def unexplained_sleeps(source: Source) -> list[str]:
-    """Sleeps in a test without a comment that says why no condition can be waited for."""
+    """Sleeps in a test, other than between two looks at a condition, without a comment that says what for."""
     faults = []
+    looks = {id(call) for loop in ast.walk(source.tree) if isinstance(loop, ast.While) for call in _directly(loop)}
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and _dotted(node.func) in {"time.sleep", "asyncio.sleep"}:
             zero = bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
             around = source.lines[max(0, node.lineno - 2) : node.lineno]
-            if not zero and not any("#" in line for line in around):
+            if id(node) not in looks and not zero and not any("#" in line for line in around):
                 faults.append(f"{source.path}:{node.lineno}: waits for time: wait for a condition, or say why not")
     return faults
 
@@ -135,6 +136,16 @@ def _reasons(source: Source) -> Iterator[tuple[int, str]]:
                 yield number, f"`{ignore.group(1)}` without a reason beside it"
         if _UNFINISHED.search(line):
             yield number, "a note of unfinished work: finish it, or file an issue"
+
+
+def _directly(loop: ast.While) -> Iterator[ast.AST]:
+    """What a loop repeats itself, without what loops inside of it repeat."""
+    waiting: list[ast.AST] = [*loop.body]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.For | ast.AsyncFor | ast.While):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _is_inside_string(line: str, position: int) -> bool:

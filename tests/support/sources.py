@@ -6,7 +6,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ class Source:
         """The parsed file."""
         return ast.parse(self.text, self.path)
 
-    @property
+    @cached_property
     def lines(self) -> list[str]:
         """Its lines without their ends."""
         return self.text.splitlines()
@@ -38,7 +38,7 @@ class Source:
 
 def python_sources(*folders: str) -> list[Source]:
     """All Python files under these folders of the repository, in order of their paths."""
-    return [Source(path.relative_to(REPO).as_posix(), path.read_text(encoding="utf-8")) for path in _python(*folders)]
+    return [_source(path) for path in _python(*folders)]
 
 
 def text_files() -> list[Path]:
@@ -49,6 +49,12 @@ def text_files() -> list[Path]:
     except (OSError, subprocess.CalledProcessError):
         names = [path.relative_to(REPO).as_posix() for path in REPO.rglob("*")]
     return [REPO / name for name in sorted(names) if (REPO / name).is_file()]
+
+
+@cache
+def _source(path: Path) -> Source:
+    """Read and parsed once for all the tests of a run."""
+    return Source(path.relative_to(REPO).as_posix(), path.read_text(encoding="utf-8"))
 
 
 def _python(*folders: str) -> Iterator[Path]:

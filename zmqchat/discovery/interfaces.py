@@ -54,10 +54,12 @@ class Address(NamedTuple):
 
     @property
     def is_v6(self) -> bool:
+        """Whether it is an IPv6 address."""
         return ":" in self.ip
 
     @property
     def is_link_local_v6(self) -> bool:
+        """Whether it means something on its own link only."""
         return self.is_v6 and ipaddress.IPv6Address(self.ip).is_link_local
 
     def holds(self, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
