@@ -241,6 +241,8 @@ class AddressBook:
             return
         target.dialling.discard(endpoint)
         target.last_error = reason
+        if peer is None and target.peer in self._by_peer:
+            self._by_peer[target.peer].last_error = reason  # who was last seen there
         if not target.dialling:
             self._wait(target, now_s)
 
@@ -280,6 +282,7 @@ class AddressBook:
     def pick(self, target: Target, most: int, is_own: Callable[[Endpoint], bool], now_s: float) -> list[Endpoint]:
         """Up to so many endpoints of a target that `due` gave, being dialled from now on; without any it waits."""
         chosen: list[Endpoint] = []
+        is_peers = self.of_peer(target)
         for _ in range(len(target.endpoints)):
             if len(chosen) == most:
                 break
@@ -290,6 +293,8 @@ class AddressBook:
             is_worn = tries >= HEARSAY_TRIES and now_s - last_s < HEARSAY_WAIT_S
             if is_worn or place in self._busy or self._self_until_s.get(place, 0.0) > now_s or is_own(endpoint):
                 continue
+            if is_peers and place in self._by_endpoint and self._by_endpoint[place].found_by == "config":
+                continue  # dialled as what the user configured, for whoever is there
             if place in target.hearsay:
                 target.hearsay[place] = (tries + 1, now_s)
             self._busy.add(place)
