@@ -166,10 +166,10 @@ def test_a_side_that_stays_keeps_its_rows_where_they_are() -> None:
 
 
 def test_two_first_batches_leave_no_main_branch() -> None:
-    """Where the very first batch differs, nothing is shared."""
+    """Where the very first batch differs, nothing is shared, and the second one tells that it is a fork."""
     one, two = fake_batch("one", 0, 5), fake_batch("two", 0, 3)
     holder = Holder()
-    holder.offer_all([one, two])
+    assert [holder.offer(batch).forked for batch in (one, two)] == [False, True]
     assert set(holder.shape()) == {branch(one), branch(two)}
     assert holder.frontier.get(MAIN) is None
 

@@ -199,7 +199,7 @@ class RoomFrontier:
             key._replace(branch=placed_in),
             key._replace(branch=grown.stored_branch),
             tuple(changes),
-            forked=set(after) > {MAIN_BRANCH} and (key.author, key.log) not in self._named,
+            forked=bool(set(after) - {MAIN_BRANCH}) and (key.author, key.log) not in self._named,
             digest=batch.digest,
         )
 
