@@ -1,4 +1,4 @@
-"""A node in this process for a command that found none: it runs on a thread of its own, with its control server.
+"""A node in this process for a command that found none: it runs on a thread of its own.
 
 So a command is a control client in every case, and other commands that come meanwhile use this node too.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from zmqchat.cli.options import DEFAULT_MESH, StartOptions
 from zmqchat.model.errors import NodeClosed
-from zmqchat.node.control import ControlServer
 
 if TYPE_CHECKING:
     from zmqchat.node.node import Node
@@ -37,7 +36,7 @@ def new_node(options: StartOptions) -> Node:
 
 
 class LocalNode:
-    """A node and its control server on a thread."""
+    """A node on a thread; commands reach it by its control socket."""
 
     def __init__(self, options: StartOptions, make: Callable[[StartOptions], Node] = new_node) -> None:
         self._options = options
@@ -46,7 +45,7 @@ class LocalNode:
         self._ready: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
-        self._server: ControlServer | None = None
+        self._node: Node | None = None
 
     def start(self) -> None:
         """Start the node; raises what its start raises."""
@@ -55,7 +54,7 @@ class LocalNode:
 
     def clients(self) -> int:
         """How many commands use it now, this one's connections among them."""
-        return self._server.clients if self._server is not None else 0
+        return self._node.control_clients if self._node is not None else 0
 
     def stop(self) -> None:
         """Stop the node and wait until it is gone, a bounded time."""
@@ -87,16 +86,9 @@ class LocalNode:
         except Exception as error:  # noqa: BLE001  # it is raised again where the command waits for the start
             self._ready.set_exception(error)
             return
-        server = ControlServer(node, node.home, self._options.settings())
+        self._node = node
+        self._ready.set_result(None)
         try:
-            try:
-                await server.start()
-            except Exception as error:  # noqa: BLE001  # as above
-                self._ready.set_exception(error)
-                return
-            self._server = server
-            self._ready.set_result(None)
             await self._leave.wait()
         finally:
-            await server.stop()
             await node.stop()

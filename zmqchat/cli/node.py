@@ -20,20 +20,24 @@ def node(options: StartOptions) -> int:
 
     Other commands on the same home use it.
     """
-    with open_session(options, own=True) as session:
-        session.leave_at_once()
-        status = session.status()
-        where = f"listens at {status['address']}, home {status['home']}"
-        output.print_line(clean(f"{output.shown_name(status)} ({status['short']}) {where}"))
-        try:
-            with AloneWatch(session, output.note):
-                _print_events(session)
-        except KeyboardInterrupt:
-            return output.DONE
-        except Disconnected:
-            output.note("the node has stopped by itself; `zmqchat doctor` looks for the reason")
-            return output.FAILED
+    try:
+        with open_session(options, own=True) as session:
+            _serve(session)
+    except KeyboardInterrupt:
+        return output.DONE
+    except Disconnected:
+        output.note("the node has stopped by itself; `zmqchat doctor` looks for the reason")
+        return output.FAILED
     return output.DONE
+
+
+def _serve(session: Session) -> None:
+    session.leave_at_once()
+    status = session.status()
+    where = f"listens at {status['address']}, home {status['home']}"
+    output.print_line(clean(f"{output.shown_name(status)} ({status['short']}) {where}"))
+    with AloneWatch(session, output.note):
+        _print_events(session)
 
 
 def _print_events(session: Session) -> None:

@@ -47,15 +47,6 @@ class StartOptions:
             no_discovery=self.no_discovery or config.discovery is False,
         )
 
-    def settings(self) -> dict[str, object]:
-        """What a node was started with, for commands that come later with other options."""
-        return {
-            "mesh": self.mesh or DEFAULT_MESH,
-            "listen": self.listen,
-            "interfaces": list(self.interfaces),
-            "discovery": not self.no_discovery,
-        }
-
     def disagreements(self, name: object, settings: Mapping[str, Any] | None) -> list[str]:
         """The options given here that the running node was not started with, as they were typed."""
         running = settings or {}

@@ -85,13 +85,17 @@ class ControlServer:
     async def _listen_unix(self) -> None:
         path = prepare_socket_path(self._home)
         self._server = await _start_unix_server(self._connected, path)
-        path.chmod(0o600)
         self._path = path
+        path.chmod(0o600)
+        await self._server.start_serving()
         (self._home / TOKEN_FILE).unlink(missing_ok=True)
 
     async def _listen_loopback(self) -> None:
         self._token = secrets.token_hex(32)
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=CONTROL_LINE_BYTES_MAX)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", 0, limit=CONTROL_LINE_BYTES_MAX, start_serving=False
+        )
+        await self._server.start_serving()
         port = self._server.sockets[0].getsockname()[1]
         self._path = self._home / TOKEN_FILE
         write_loopback_address(self._home, LoopbackAddress(port, self._token))
@@ -274,7 +278,8 @@ def peer_uid(connection: socket.socket | None) -> int | None:
 
 async def _start_unix_server(connected: Connected, path: Path) -> asyncio.Server:
     if sys.platform != "win32":
-        return await asyncio.start_unix_server(connected, path, limit=CONTROL_LINE_BYTES_MAX)
+        # Without start_serving there is no moment at which a cancellation would lose the bound socket.
+        return await asyncio.start_unix_server(connected, path, limit=CONTROL_LINE_BYTES_MAX, start_serving=False)
     raise OSError(f"no Unix socket can be made at {path} on Windows")
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from zmqchat.model.addresses import Endpoint, parse_address
 from zmqchat.model.config import Config
-from zmqchat.model.errors import BadName, NodeClosed, WrongProcess
+from zmqchat.model.errors import BadName, ControlError, NodeClosed, WrongProcess
 from zmqchat.model.ids import PeerId, peer_short, room_id, room_name_checked
 from zmqchat.model.text import clean_name
 from zmqchat.node import forks
+from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
 from zmqchat.node.opening import Opened, Settings, open_node
@@ -84,6 +85,7 @@ class Node:
         self._happenings = Happenings()
         self._generation = forks.generation()
         self._stopping: asyncio.Task[None] | None = None
+        self._control: ControlServer | None = None
         self.notices: list[str] = []
         self.failure: str | None = None
 
@@ -124,6 +126,11 @@ class Node:
         if not known:
             await self.join(LOBBY)
         await opened.start_discovery()
+        self._control = ControlServer(self, opened.home.folder, self._settings.told())
+        try:
+            await self._control.start()
+        except ControlError as error:
+            self._notice(f"commands can't use this node: {error}")
 
     async def stop(self) -> None:
         """Say goodbye, make durable what was accepted, leave nothing behind; within 2 s. Safe to call twice."""
@@ -135,6 +142,8 @@ class Node:
 
     async def _stop(self, opened: Opened) -> None:
         core, runner = opened.core, opened.runner
+        if self._control is not None:
+            await self._control.stop()
         core.accept_no_more()
         core.read_positions.flush()
         with contextlib.suppress(asyncio.TimeoutError):
@@ -202,6 +211,11 @@ class Node:
         core = self._core().core
         known = {peer for peer, _target in core.machines.peers.book.peers()} | core.machines.peers.linked
         return sorted((core.peer(peer) for peer in known), key=lambda peer: (not peer.online, peer.name, peer.id))
+
+    @property
+    def control_clients(self) -> int:
+        """How many commands are connected to this node's control socket."""
+        return 0 if self._control is None else self._control.clients
 
     def events(self) -> AsyncIterator[NodeEvent]:
         """What happens from now on: peers come and go, members join and leave, warnings."""

@@ -62,6 +62,15 @@ class Settings:
     interfaces: tuple[str, ...]
     config: Config
 
+    def told(self) -> dict[str, object]:
+        """What commands that come later with other options may compare with."""
+        return {
+            "mesh": self.mesh,
+            "listen": self.listen,
+            "interfaces": list(self.interfaces),
+            "discovery": self.discovery,
+        }
+
 
 @dataclass(slots=True)
 class Opened:

@@ -24,7 +24,9 @@ IDLE_PEERS = 5
 IDLE_S = 30.0
 SETTLE_S = 3.0
 WIRE_TEXTS = 50_000
-WIRE_WINDOW_S = 2.0
+WIRE_ALONE_TEXTS = 20
+WIRE_ALONE_S = 0.5
+"""Between two texts that are sent alone: long enough for all that follows from one."""
 MIB = 2**20
 
 
@@ -84,9 +86,10 @@ def _wire_once() -> tuple[float, float]:
         worker(f"{folder}/b", proxy.address) as (receiver, _),
     ):
 
-        def say_one() -> None:
-            sender.ask("send", payload_bytes=PAYLOAD_BYTES)
-            time.sleep(WIRE_WINDOW_S)
+        def say_some() -> None:
+            for _ in range(WIRE_ALONE_TEXTS):
+                sender.ask("send", payload_bytes=PAYLOAD_BYTES)
+                time.sleep(WIRE_ALONE_S)
 
         def stream() -> None:
             sender.ask("stream", duration_s=0, payload_bytes=PAYLOAD_BYTES, count=WIRE_TEXTS)
@@ -94,11 +97,12 @@ def _wire_once() -> tuple[float, float]:
 
         sender.ask("peers", count=1)
         receiver.ask("peers", count=1)
-        say_one()
-        silent_bytes = _during(proxy, lambda: time.sleep(WIRE_WINDOW_S))
-        alone_bytes = max(0, _during(proxy, say_one) - silent_bytes)
+        say_some()
+        said_bytes = _during(proxy, say_some)
+        silent_bytes = _during(proxy, lambda: time.sleep(WIRE_ALONE_TEXTS * WIRE_ALONE_S))
+        alone_bytes = max(0, said_bytes - silent_bytes) / WIRE_ALONE_TEXTS
         receiver.ask("count")
-        return _during(proxy, stream) / WIRE_TEXTS, float(alone_bytes)
+        return _during(proxy, stream) / WIRE_TEXTS, alone_bytes
 
 
 def _during(proxy: CountingProxy, action: Callable[[], object]) -> int:
