@@ -123,8 +123,8 @@ def catch_up(effort: Effort, progress: Progress) -> list[Measured]:
         for number in range(effort.runs):
             progress(f"catch-up: run {number + 1} of {effort.runs}")
             with worker(f"{folder}/b{number}", opened["address"]) as (newcomer, _):
-                newcomer.tell("peers", count=1)
-                admitted_s = newcomer.answer()["at_s"]
+                # Who is a member is learned from what is being fetched: the clock starts before that.
+                admitted_s = newcomer.ask("peers", count=1, members=False)["at_s"]
                 read = newcomer.ask("counted", count=CATCH_UP_TEXTS, after="start")
             values.append(CATCH_UP_TEXTS / max(1e-6, read["at_s"] - admitted_s))
             plains.append(plain_rate(min(effort.duration_s, 3.0)))
