@@ -253,6 +253,21 @@ class Lan:
             host.route_multicast()
         return host
 
+    def attach(self, host: Host) -> str:
+        """Give a host of another network a second interface, eth1, in this one; its address there."""
+        address = f"{self._subnet}.200"
+        inside = ("ip", "-n", host.namespace)
+        _tool(
+            "ip", "-n", self._namespace, "link", "add", "guest", "type", "veth",
+            "peer", "name", "eth1", "netns", host.namespace,
+        )  # fmt: skip
+        if not self._detect:
+            host.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth1/accept_dad || true"])
+        _tool("ip", "-n", self._namespace, "link", "set", "guest", "master", "bridge", "up")
+        _tool(*inside, "address", "add", f"{address}/24", "dev", "eth1")
+        _tool(*inside, "link", "set", "eth1", "up")
+        return address
+
     def close(self) -> None:
         """Remove everything, whatever state it is in."""
         for host in self.hosts:

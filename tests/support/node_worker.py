@@ -111,7 +111,7 @@ class Worker:
         for text in texts:
             sent.append(time.monotonic())
             await room.send(text)
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(interval_s)  # the pace is what is asked for
         return {"at_s": sent}
 
     async def read(self, texts: list[str]) -> Answer:
