@@ -59,11 +59,11 @@ class Worker:
         self._room = await self._node.join(ROOM)
         return {"address": self._node.address, "ports": list(self._node.ports)}
 
-    async def peers(self, count: int) -> Answer:
-        """Wait until so many peers are in touch and in the room."""
+    async def peers(self, count: int, members: bool = True) -> Answer:
+        """Wait until so many peers are in touch, and known as members of the room where `members` says so."""
         node, room = self._here()
         # An event would be one more thing that the measured node does.
-        while len(node.peers) < count or sum(member.online for member in room.members) < count + 1:  # noqa: ASYNC110 - as said above
+        while len(node.peers) < count or (members and _online(room) < count + 1):  # noqa: ASYNC110 - as said above
             await asyncio.sleep(0.002)
         return {"at_s": time.monotonic()}
 
@@ -165,6 +165,10 @@ class Worker:
         if self._node is not None:
             await self._node.stop()
         return {}
+
+
+def _online(room: Room) -> int:
+    return sum(member.online for member in room.members)
 
 
 def _texts(duration_s: float, payload_bytes: int, count: int) -> Iterator[str]:
