@@ -164,9 +164,13 @@ class Core:
             raise NodeClosed("the node is being stopped")
 
     def may_send(self, room: RoomId) -> bool:
-        """Whether the room takes more at once: nothing to wait for."""
-        self._check_accepts()
-        return self.data.publishing.has_room(room) and not self.data.own_log.is_in_doubt
+        """Whether the room takes more at once; else `wait_for_room` waits for that, or says why never."""
+        return (
+            self._accepts
+            and not self.closed
+            and self.data.publishing.has_room(room)
+            and not self.data.own_log.is_in_doubt
+        )
 
     async def wait_for_room(self, room: RoomId) -> None:
         """Wait while too much of the room waits for the disk, or for peers to tell of our own log."""
