@@ -85,7 +85,7 @@ _HOMES = {
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = ["__version__", *sorted(_MODULE_OF)]  # noqa: PLE0604  # built from the table above
+__all__ = ["__version__", *sorted(_MODULE_OF)]  # built from the table above
 
 
 def __getattr__(name: str) -> Any:

@@ -216,6 +216,11 @@ class Node:
         """All peers that this node knows an address of, in touch or not."""
         return self._call(self._node.known_peers)
 
+    @property
+    def control_clients(self) -> int:
+        """How many commands are connected to this node's control socket."""
+        return self._call(lambda: self._node.control_clients)
+
     def nobody_found(self) -> str | None:
         """One line that says what was tried and what to do, while nobody is in touch; else None."""
         return self._call(self._node.nobody_found)

@@ -30,7 +30,7 @@ def test_what_cannot_be_right_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_options_that_a_running_node_lacks_are_named(tmp_path: Path) -> None:
     """Only what was typed and differs is told; peers are passed on instead."""
-    settings = {"mesh": DEFAULT_MESH, "listen": None, "interfaces": [], "discovery": True}
+    settings: dict[str, object] = {"mesh": DEFAULT_MESH, "listen": None, "interfaces": [], "discovery": True}
     same = StartOptions(home=tmp_path, name="ann", mesh="zmqchat", peers=("10.0.0.2:42100",))
     assert same.disagreements("ann", settings) == []
     other = StartOptions(home=tmp_path, name="bob", mesh="x", listen="h:1", interfaces=("lo",), no_discovery=True)

@@ -69,8 +69,11 @@ def room_of(name: str) -> RoomId:
 class HostilePeer:
     """One identity with real sockets, at one node.
 
+    door_key  what a caller expects at any door
     frames  what the node has sent over the link, decoded; pings are answered unless `answers` is False
     """
+
+    door_key = DOOR_PUBLIC
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -162,7 +165,7 @@ class HostilePeer:
         for number, payload in enumerate(payloads, 1):
             self.send(payload)
             if number % FLOOD_STEP == 0:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.002)  # what has left tells nobody
 
     def say(self, frame: Frame) -> None:
         """A frame over the link."""

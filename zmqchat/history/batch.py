@@ -26,7 +26,6 @@ from zmqchat.wire.batches import (
     BATCH_LABEL,
     BATCH_VERSION,
     HEADER,
-    HEADER_OFFSET,
     pack_batch,
     peek_header,
     unpack_batch,
@@ -40,7 +39,6 @@ NO_DIGEST: Final = bytes(DIGEST_BYTES)
 SIGNATURE_SCORE: Final = -50
 """What a wrong signature costs: no honest peer passes one on, as all verify before they store."""
 
-_CANONICAL_START: Final = bytes((0x93, 0xC4, HEADER.size))
 _DELETED_PREFIX: Final = b"\x91\xc4\x20"
 _DELETED_BYTES: Final = len(_DELETED_PREFIX) + DIGEST_BYTES
 _EVENT_COST_MIN: Final = 34
@@ -169,10 +167,7 @@ def seal(
 
 def peek(raw: bytes) -> BatchHeader | Fault:
     """The header alone, its form checked; nothing is hashed or verified."""
-    if raw[:HEADER_OFFSET] == _CANONICAL_START:
-        return _header(peek_header(raw))
-    parts = _parts(raw)
-    return parts if isinstance(parts, Fault) else parts[1]
+    return _header(peek_header(raw))
 
 
 def open_batch(raw: bytes, crypto: Crypto) -> Batch | Fault:

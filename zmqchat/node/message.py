@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _KIND_NAMES = {int(kind): kind.name.lower() for kind in Kind}
 
-TimelinePlace = tuple[int, PeerId, int, int]
-"""sealed_at, author, log, number: sorts as the timeline does."""
+TimelinePlace = tuple[int, bytes, int, int]
+"""Where a message's batch stands: sealed_at, author (8 B), log, first. Branches of one log may tie."""
 
 
 def event_at(raw: bytes, number: int) -> bytes | None:

@@ -205,7 +205,7 @@ class Room:
         self._core.check_open()
         if last <= 0:
             return []
-        return await load_history(self, self._core.store, last, before)
+        return await load_history(self, self._core.store, self._core.crypto, last, before)
 
     def mark_read(self, key: LogKey, end: int, arrival_end: int | None = None) -> None:
         """This home has read a log below `end` (a cursor: and all arrivals below that); others are told soon."""
