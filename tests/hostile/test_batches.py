@@ -19,7 +19,7 @@ from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.history.clock import hlc_of
 from zmqchat.model.events import Kind
 from zmqchat.model.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX
-from zmqchat.wire.batches import HEADER, HEADER_OFFSET
+from zmqchat.wire.batches import HEADER_OFFSET
 from zmqchat.wire.events import encode_event
 from zmqchat.wire.frames import PUSH_PREFIX, Inquire, Report
 
@@ -93,14 +93,16 @@ WRONG_BATCHES: dict[str, Callable[[HostilePeer], bytes]] = {
     "truncated": lambda eve: eve.batch("forged").raw[:-1],
     "a byte behind it": lambda eve: eve.batch("forged").raw + b"\0",
     "a body of 24 levels": _deep,
-    "an event after its batch": lambda eve: eve.author.batch(
-        events=[encode_event(bytes(16), eve.author.ticks + 10**9, Kind.TEXT, "forged")],
-        sealed_at=eve.author.ticks,
-        room=room_of("lobby"),
-    ).raw,
-    "a first batch with a previous": lambda eve: eve.author.batch(
-        ("forged",), room=room_of("lobby"), first=0, previous=b"\x01" * 32
-    ).raw,
+    "an event after its batch": lambda eve: (
+        eve.author.batch(
+            events=[encode_event(bytes(16), eve.author.ticks + 10**9, Kind.TEXT, "forged")],
+            sealed_at=eve.author.ticks,
+            room=room_of("lobby"),
+        ).raw
+    ),
+    "a first batch with a previous": lambda eve: (
+        eve.author.batch(("forged",), room=room_of("lobby"), first=0, previous=b"\x01" * 32).raw
+    ),
 }
 
 

@@ -312,7 +312,7 @@ class Node:
             data_effects.OwnFailed: core.own_failed,
             data_effects.ReceiptsChanged: core.receipts_changed,
             data_effects.MemberChanged: self._member_changed,
-            data_effects.OwnLogDrawn: lambda _effect: None,
+            data_effects.OwnLogDrawn: self._own_log_drawn,
             data_effects.LogDenied: lambda effect: self._notice(
                 f"{core.name_of(effect.peer)} does not store more of this node's messages: {effect.reason}"
             ),
@@ -334,6 +334,10 @@ class Node:
         self._happenings.tell(DuplicateIdentity(peer, effect.ours))
         whose = "this node's identity" if effect.ours else f"the identity of {peer.name} ({peer_short(effect.peer)})"
         self._notice(f"{whose} is used by two running nodes: a copied home is a copied identity; remove one of them")
+
+    def _own_log_drawn(self, effect: data_effects.OwnLogDrawn) -> None:
+        if effect.reason == "clock":
+            self._notice("this machine's clock was ahead and has been put right; set it by NTP; nothing is lost")
 
     def _member_changed(self, effect: data_effects.MemberChanged) -> None:
         core = self._core().core
