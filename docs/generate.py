@@ -21,6 +21,12 @@ from zmqchat.model import errors, limits
 from zmqchat.model.config import Config
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
+INSIDE = {
+    "author_at", "check_open", "closed", "cursor_text", "has_reached", "load_rows", "mark_read", "node_digest", "peers",
+    "post_many", "reached_below", "read_ends", "receipts_of", "start_task", "stored", "wait_for_room",
+}  # fmt: skip
+"""What messages, cursors and the control server ask of a room: no promise to programs."""
+
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -85,7 +91,7 @@ def api_list() -> str:
                 continue
             if inspect.isclass(value) and not issubclass(value, BaseException):
                 parts.append(f"### {name}\n\n{_contract(value)}")
-                members = [f"- {line}" for line in _members(value)]
+                members = [f"- {line}" for line in _members(value, INSIDE if name == "Room" else set())]
                 if members:
                     parts.append("\n".join(members))
             elif inspect.isfunction(value):
@@ -130,12 +136,12 @@ def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[type[BaseExce
             yield from _tree(child, depth + 1)
 
 
-def _members(kind: type) -> Iterator[str]:
+def _members(kind: type, inside: set[str]) -> Iterator[str]:
     plain = [field.name for field in fields(kind)] if is_dataclass(kind) else getattr(kind, "_fields", ())
     if plain:
         yield "fields: " + ", ".join(f"`{name}`" for name in plain)
     for name, value in vars(kind).items():
-        if name.startswith("_"):
+        if name.startswith("_") or name in inside:
             continue
         if inspect.isfunction(value):
             awaited = "await " if inspect.iscoroutinefunction(value) else ""

@@ -29,7 +29,7 @@ async def until(condition: object) -> None:
     assert callable(condition)
 
     async def turn() -> None:
-        while not condition():  # noqa: ASYNC110  # a list of the test's own, which tells nobody
+        while not condition():  # a list of the test's own, which tells nobody
             await asyncio.sleep(0.001)  # one look a turn of the loop
 
     await asyncio.wait_for(turn(), 5)
