@@ -146,7 +146,7 @@ class Worker:
             began_s = time.perf_counter()
             await room.send(f"{self.node.name} latency {began_s} {number}", until="held", timeout=20)
             took.append(time.perf_counter() - began_s)
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause_s)  # the pace is what is asked for
         return {"s": took}
 
     async def clock(self, ahead_s: float) -> Answer:

@@ -158,9 +158,9 @@ class Node:
 
     async def _flushed(self, opened: Opened) -> None:
         """Everything accepted is durable and has left for those in touch."""
-        machines = opened.core.data
-        # Looking again and again, as commits of others' batches wake nobody.
-        while not machines.committing.is_idle or any(map(opened.core.is_pending, opened.core.rooms)):  # noqa: ASYNC110
+        core = opened.core
+        # Looked at again and again, as commits of others' batches wake nobody.
+        while not core.data.committing.is_idle or any(map(core.is_pending, core.rooms)):  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.005)
 
     def _core(self) -> Opened:
