@@ -3,7 +3,8 @@
 How it works. `addressbook` says who is due; this machine dials the door through `admission`, and after
 WELCOME opens direct, then the feed. Both sides may dial at once; the connection dialled by the smaller
 id wins: the larger id, when it has itself welcomed the peer, gives that connection a moment before
-it opens its own, and closes its own later where both came up.
+it opens its own, and closes its own later where both came up. Whoever answered and gets no connection opens
+one itself: a firewall may let the caller out and nobody in.
 
     none --Welcomed--> session --Link/Linked--> linked --lost, silent, bye, fault--> none, redial
 
@@ -57,6 +58,8 @@ from zmqchat.wire.frames import Bye, Link, Linked, encode
 
 WAIT_FOR_WINNER_S = 0.3
 """How long the larger id waits for the smaller id's connection when both dialled."""
+WAIT_FOR_CALLER_S = 1.0
+"""How long who answered at the door waits for the caller's connection before it opens one itself."""
 CLOSE_LOSER_S = 2.0
 FEED_RETRY_S = 15.0
 REFUSED_WAIT_S = 60.0
@@ -264,6 +267,9 @@ class Peers(Machine):
             self.outbox.append(
                 SetTimer(name=(self.timer, "session", fact.peer), at_s=at.now_s + 2 * self._config.dial_timeout_s)
             )
+            if not fact.dialled:
+                due_s = at.now_s + WAIT_FOR_CALLER_S
+                self.outbox.append(SetTimer(name=(self.timer, "open", fact.peer), at_s=due_s))
             self._bound_unlinked(at)
         if not fact.dialled:
             link.told = told
@@ -355,7 +361,8 @@ class Peers(Machine):
         if link is None or link.outbound is None:
             return
         link.outbound = None
-        if not link.inbound:
+        # Before there is a link, who only answered may still be reached by the caller's connection.
+        if not link.inbound and (link.linked or link.dialled):
             self._end(fact.peer, "lost", at)
 
     def _inbound_closed(self, fact: InboundClosed, at: Instant) -> None:
