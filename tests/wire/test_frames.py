@@ -80,7 +80,7 @@ def test_damaged_frames_give_a_frame_or_a_fault(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-@pytest.mark.parametrize("byte", [1, 21, 22, 33, 41, 42, 44, 51])
+@pytest.mark.parametrize("byte", [1, 22, 42, 44])
 def test_bombs_are_faults_and_cost_little(name: str, byte: int) -> None:
     """Behind any type byte a bomb is `malformed` or `limit` within 20 MiB and 50 ms."""
     payload = bytes([byte]) + BOMBS[name]

@@ -40,7 +40,7 @@ HEARSAY_WAIT_S: Final = 60.0
 NOTHING_TO_DIAL_S: Final = 5.0
 """When to look again at a target none of whose endpoints may be dialled now."""
 
-_EVICTION_LOOK: Final = 64
+_EVICTION_LOOK: Final = 16
 """Targets looked at for one that may go: a table under pressure must not cost a scan a sighting."""
 
 _SCOPE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
