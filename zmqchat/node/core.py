@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine, Sequence
 
 from zmqchat.crypto.signing import IdentityCrypto
@@ -217,6 +218,20 @@ class Core:
             tuple(self.peer(peer, room) for peer in state.pending),
             tuple(self.peer(peer, room) for peer in state.read),
         )
+
+    async def linger(self, timeout_s: float) -> bool:
+        """Wait until another node holds all that this run has sent; False after timeout_s."""
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        for room, message in self.last_posted():
+            is_held = functools.partial(self.has_reached, room, message, "held", 1)
+            if is_held():
+                continue
+            left_s = deadline_s - asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(self.receipt_waiters.wait(room, is_held), max(0.0, left_s))
+            except asyncio.TimeoutError:
+                return False
+        return True
 
     # People --------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from zmqchat.model.addresses import Endpoint, parse_address
 from zmqchat.model.config import Config
@@ -22,18 +21,8 @@ from zmqchat.node.happenings import Happenings
 from zmqchat.node.opening import Opened, Settings, open_node
 from zmqchat.node.room import Room
 from zmqchat.node.runner import share_interpreter
-from zmqchat.node.values import (
-    DuplicateIdentity,
-    Member,
-    MemberJoined,
-    MemberLeft,
-    NodeEvent,
-    NoticeGiven,
-    Peer,
-    PeerOffline,
-    PeerOnline,
-)
-from zmqchat.protocol import data_effects, effects
+from zmqchat.node.telling import Telling
+from zmqchat.node.values import NodeEvent, NoticeGiven, Peer
 from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, Rename, StopRequested
 
 LOBBY = "lobby"
@@ -117,7 +106,7 @@ class Node:
 
     async def _begin(self, opened: Opened) -> None:
         """Everything is open: be a member of the mesh."""
-        opened.runner.on(self._appliers(opened))
+        opened.runner.on(Telling(opened, self._happenings, self._notice).appliers())
         known = list(opened.core.data.ledger.rooms.values())
         opened.begin()
         for entry in known:
@@ -281,71 +270,9 @@ class Node:
 
     async def linger(self, timeout: float) -> bool:
         """Wait until another node holds all that was sent by this one since it started; False after timeout seconds."""
-        core = self._core().core
-        deadline_s = asyncio.get_running_loop().time() + timeout
-        for room, message in core.last_posted():
-            left_s = deadline_s - asyncio.get_running_loop().time()
-            if core.has_reached(room, message, "held", 1):
-                continue
-            waiter = core.receipt_waiters.wait(
-                room,
-                lambda room=room, message=message: core.has_reached(room, message, "held", 1),  # type: ignore[misc]  # mypy can't infer a lambda's defaults
-            )
-            try:
-                await asyncio.wait_for(waiter, max(0.0, left_s))
-            except asyncio.TimeoutError:
-                return False
-        return True
+        return await self._core().core.linger(timeout)
 
-    # What the machines tell ------------------------------------------------------------------------------
-
-    def _appliers(self, opened: Opened) -> dict[type[effects.Effect], Any]:
-        core = opened.core
-        return {
-            effects.Deliver: core.deliver,
-            effects.PeerCameOnline: self._came_online,
-            effects.PeerWentOffline: lambda effect: self._happenings.tell(PeerOffline(core.peer(effect.peer))),
-            effects.IdentityShared: self._identity_shared,
-            effects.PeerReported: opened.reported,
-            effects.Notice: lambda effect: self._notice(effect.text),
-            data_effects.OwnStored: core.own_stored,
-            data_effects.OwnFailed: core.own_failed,
-            data_effects.ReceiptsChanged: core.receipts_changed,
-            data_effects.MemberChanged: self._member_changed,
-            data_effects.OwnLogDrawn: self._own_log_drawn,
-            data_effects.LogDenied: lambda effect: self._notice(
-                f"{core.name_of(effect.peer)} does not store more of this node's messages: {effect.reason}"
-            ),
-            data_effects.LogForked: lambda effect: self._notice(
-                f"{core.name_of(effect.key.author)} has two histories of one identity (a copied home?); both are kept"
-            ),
-        }
-
-    def _came_online(self, effect: effects.PeerCameOnline) -> None:
-        opened = self._core()
-        opened.remembered.remember(
-            effect.peer, opened.core.machines.peers.book.of(effect.peer), opened.runner.now().wall_ms
-        )
-        self._happenings.tell(PeerOnline(opened.core.peer(effect.peer)))
-
-    def _identity_shared(self, effect: effects.IdentityShared) -> None:
-        core = self._core().core
-        peer = core.peer(effect.peer)
-        self._happenings.tell(DuplicateIdentity(peer, effect.ours))
-        whose = "this node's identity" if effect.ours else f"the identity of {peer.name} ({peer_short(effect.peer)})"
-        self._notice(f"{whose} is used by two running nodes: a copied home is a copied identity; remove one of them")
-
-    def _own_log_drawn(self, effect: data_effects.OwnLogDrawn) -> None:
-        if effect.reason == "clock":
-            self._notice("this machine's clock was ahead and has been put right; set it by NTP; nothing is lost")
-
-    def _member_changed(self, effect: data_effects.MemberChanged) -> None:
-        core = self._core().core
-        room = core.rooms.get(effect.room)
-        if room is None or not effect.live:
-            return
-        member = Member(effect.peer, core.name_of(effect.peer, effect.room), core.is_online(effect.peer))
-        self._happenings.tell(MemberJoined(room.name, member) if effect.joined else MemberLeft(room.name, member))
+    # What goes wrong ---------------------------------------------------------------------------------
 
     def _notice(self, text: str) -> None:
         if text not in self.notices[-20:]:
