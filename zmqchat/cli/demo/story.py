@@ -67,7 +67,9 @@ class Story:
             self._has_multicast = multicast["works"] and self._touch_within(FOUND_TIMEOUT_S)
         if self._has_multicast:
             took_s = time.monotonic() - started_s
-            screen.tell(f"Each is in touch with the others {took_s:.1f} s after the last was up: found by multicast DNS.")
+            screen.tell(
+                f"Each is in touch with the others {took_s:.1f} s after the last was up: found by multicast DNS."
+            )
             return
         why = (multicast["problem"] or f"nobody was found by it within {FOUND_TIMEOUT_S:g} s").partition(";")[0]
         screen.tell(f"Multicast on the loopback interface is not to be had here ({why}).")
