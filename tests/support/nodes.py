@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,10 +63,10 @@ async def history_texts(room: Room, last: int = 100_000) -> list[str | None]:
     return [message.text for message in await room.history(last)]
 
 
-async def has_texts(room: Room, texts: list[str], timeout_s: float = WAIT_S) -> None:
+async def has_texts(room: Room, texts: Sequence[str | None], timeout_s: float = WAIT_S) -> None:
     """Wait until the room's timeline is exactly these texts."""
     deadline_s = time.monotonic() + timeout_s
-    while (found := await history_texts(room)) != texts:
+    while (found := await history_texts(room)) != list(texts):
         assert time.monotonic() < deadline_s, f"{len(found)} of {len(texts)}: {found[-5:]} instead of {texts[-5:]}"
         await asyncio.sleep(0.01)
 

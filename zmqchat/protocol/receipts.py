@@ -5,7 +5,8 @@ below it, so nothing is kept a message. Who was live when an event was stored is
 each time the linked members of the room are others than at the batch before.
 
 What a peer holds comes by HAVE, by its frontiers in an exchange, and by an exchange that finds the room
-the same on both sides. It is the peer's word; `held` counts distinct peers, never ourselves.
+the same on both sides: of the branches of a forked log only by that, as numbers alone name no
+branch. It is the peer's word; `held` counts distinct peers, never ourselves.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.model.ids import MAIN_BRANCH, PeerId, RoomId
 from zmqchat.model.limits import MEMBERS_PER_ROOM_MAX
 from zmqchat.protocol.data_effects import ReceiptsChanged
 from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, PeerHolds, ReadTold
@@ -134,7 +135,11 @@ class Receipts(Machine):
                     del entry.firsts[0], entry.live[0]
 
     def _holds(self, fact: PeerHolds, _at: Instant) -> None:
-        if fact.key.author == self._ledger.me:
+        if fact.key.author != self._ledger.me or fact.key.branch != MAIN_BRANCH:
+            return
+        # Who has more than there is here has another history (we are a restored backup): its numbers are not ours.
+        frontier = self._ledger.frontier(fact.room, fact.key)
+        if frontier is not None and fact.end <= frontier.end:
             self._note(fact.room, fact.key.log, fact.peer, fact.end, lambda log: log.holds)
 
     def _read(self, fact: ReadTold, _at: Instant) -> None:
@@ -144,8 +149,10 @@ class Receipts(Machine):
         self, room: RoomId, log: int, peer: PeerId, end: int, table_of: Callable[[_Log], dict[PeerId, int]]
     ) -> None:
         # A claim beyond what there is says nothing of what will be written there.
-        frontier = self._ledger.frontier(room, LogKey(self._ledger.me, log))
-        end = min(end, 0 if frontier is None else frontier.end)
+        branches = (
+            self._ledger.rooms[room].frontier.branches(self._ledger.me, log) if room in self._ledger.rooms else ()
+        )
+        end = min(end, max((self._ledger.rooms[room].frontier[key].end for key in branches), default=0))
         if end <= 0 or peer == self._ledger.me:
             return
         table = table_of(self._logs.setdefault((room, log), _Log()))
@@ -156,4 +163,4 @@ class Receipts(Machine):
     def _exchange_ended(self, fact: ExchangeEnded, _at: Instant) -> None:
         for room in fact.equal:
             for key, frontier in self._ledger.rooms[room].frontier.of_author(self._ledger.me):
-                self._note(room, key.log, fact.peer, frontier.contiguous_end, lambda log: log.holds)
+                self._note(room, key.log, fact.peer, frontier.end, lambda log: log.holds)
