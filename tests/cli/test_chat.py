@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import command_line, environment, free_port, run_command, running, running_node, use_node
+from tests.support.terminal import on_terminal, read_until
 
 
 def test_what_is_typed_is_said_and_commands_answer(home: Path) -> None:
@@ -72,49 +71,18 @@ def test_ctrl_c_leaves_cleanly(home: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_the_prompt_stays_below_what_arrives(home: Path) -> None:
     """On a terminal: wide characters typed, a message that comes while typing, Ctrl-D, the terminal put right."""
-    import pty
-
-    with running_node(home):
-        child, terminal = pty.fork()
-        if child == 0:
-            command = command_line(home, "chat")
-            os.execve(command[0], command, {**environment(), "TERM": "xterm-256color"})
-        try:
-            shown = _read_until(terminal, b"lobby>")
-            os.write(terminal, "half a líne 你好".encode())
-            use_node(home, "send", "lobby", "meanwhile")
-            shown += _read_until(terminal, b": meanwhile")
-            shown += _read_until(terminal, "líne 你好".encode())
-            os.write(terminal, b"\r")
-            shown += _read_until(terminal, ": half a líne 你好".encode())
-            os.write(terminal, b"\x04")
-            shown += _read_until(terminal, None)
-        finally:
-            _pid, status = os.waitpid(child, 0)
-            os.close(terminal)
-        assert os.waitstatus_to_exitcode(status) == 0
-        # bracketed paste is switched off again
-        assert shown.rindex(b"\x1b[?2004l") > shown.rindex(b"\x1b[?2004h")
-
-
-def _read_until(terminal: int, wanted: bytes | None, timeout_s: float = 20.0) -> bytes:
-    """What the terminal shows up to what is wanted (None: to the end), answering its questions for the cursor."""
-    shown = b""
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        if not select.select([terminal], [], [], 0.2)[0]:
-            continue
-        try:
-            data = os.read(terminal, 65_536)
-        except OSError:
-            data = b""
-        if not data:
-            if wanted is None:
-                return shown
-            break
-        if b"\x1b[6n" in data:
-            os.write(terminal, b"\x1b[1;1R")
-        shown += data
-        if wanted is not None and wanted in shown:
-            return shown
-    raise AssertionError(f"no {wanted!r} in {shown!r}")
+    with (
+        running_node(home),
+        on_terminal(command_line(home, "chat"), environment()) as terminal,
+    ):
+        shown = read_until(terminal, b"lobby>")
+        os.write(terminal, "half a líne 你好".encode())
+        use_node(home, "send", "lobby", "meanwhile")
+        shown += read_until(terminal, b": meanwhile")
+        shown += read_until(terminal, "líne 你好".encode())
+        os.write(terminal, b"\r")
+        shown += read_until(terminal, ": half a líne 你好".encode())
+        os.write(terminal, b"\x04")
+        shown += read_until(terminal, None)
+    # bracketed paste is switched off again
+    assert shown.rindex(b"\x1b[?2004l") > shown.rindex(b"\x1b[?2004h")
