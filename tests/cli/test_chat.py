@@ -53,7 +53,8 @@ def test_two_people_read_each_other(home: Path) -> None:
 def test_a_chat_ends_with_its_node(home: Path) -> None:
     """When the node that it uses is gone, a chat says so and ends with exit code 1."""
     with running_node(home) as node, running(home, "chat", "--plain") as chat:
-        chat.wait_for("── lobby")
+        chat.type("anybody?\n")
+        chat.wait_for(": anybody")
         node.stop()
         assert chat.process.wait(30) == 1
         chat.wait_for("is gone|has stopped")

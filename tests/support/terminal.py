@@ -20,7 +20,7 @@ def on_terminal(command: Sequence[str], environment: Mapping[str, str]) -> Itera
 
     child, terminal = pty.fork()
     if child == 0:
-        os.execve(command[0], command, {**environment, "TERM": "xterm-256color"})
+        os.execve(command[0], list(command), {**environment, "TERM": "xterm-256color"})
     try:
         yield terminal
     except BaseException:
