@@ -7,14 +7,16 @@ change of the protocol: nodes that run already will not understand it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
 
 from tests.support.framesamples import SAMPLES
+from tests.support.histories import FakeBatch, Holder
 from zmqchat.crypto.keys import DOOR_PUBLIC, DOOR_SECRET, Identity
 from zmqchat.crypto.signing import IdentityCrypto
-from zmqchat.history.batch import BATCH_SIGNATURE_LABEL, NO_DIGEST, seal
+from zmqchat.history.batch import BATCH_SIGNATURE_LABEL, NO_DIGEST, Batch, seal
 from zmqchat.model.events import Head, Kind
 from zmqchat.model.ids import MessageId, PeerId, mesh_id, peer_short, peer_text, room_id
 from zmqchat.model.limits import NUMBER_MAX
@@ -27,6 +29,7 @@ FOLDER: Final = Path(__file__).resolve().parent
 IDENTITY: Final = Identity(b"\x00" * 32)
 OTHER: Final = Identity(b"\x01" * 32)
 MESH: Final = mesh_id("zmqchat")
+ROOMS_LABEL: Final = b"zmqchat-rooms-1"
 ROOM: Final = room_id(MESH, "lobby")
 SALT: Final = bytes(range(16))
 HLC: Final = 1_700_000_000_000 << 16
@@ -188,7 +191,70 @@ def no_peer_ids() -> list[PeerId]:
     return [PeerId(raw) for raw in raws]
 
 
-FILES: Final = {"frames.json": frames, "events.json": events, "batches.json": batches, "identities.json": identities}
+def frontiers() -> Any:
+    """What a room holds after each further batch: gaps, joined ranges, two authors, a fork; and its hash."""
+    ann, bob = IdentityCrypto(IDENTITY), IdentityCrypto(OTHER)
+    one = sealed(ann, 0, None, "one")
+    two = sealed(ann, 2, one, "two")
+    three = sealed(ann, 4, two, "three")
+    steps = {
+        "nothing": None,
+        "a first batch": one,
+        "one that leaves a gap": three,
+        "what was missing joins both": two,
+        "another author": sealed(bob, 0, None, "four"),
+        "a fork: another batch in the place of the second": sealed(ann, 2, one, "other"),
+    }
+    holder = Holder()
+    vectors = []
+    for step, batch in steps.items():
+        if batch is not None:
+            holder.offer(placed_as(batch))
+        logs = [
+            {
+                **plain(key._asdict()),
+                "floor": held.floor,
+                "ranges": [{"start": r.start, "end": r.end, "head": plain(r.head)} for r in held.ranges],
+            }
+            for key, held in sorted(holder.frontier.items())
+        ]
+        added = None if batch is None else batch.raw.hex()
+        vectors.append({"step": step, "added": added, "logs": logs, "hash": holder.frontier.hash.hex()})
+    rooms = sorted((room_id(MESH, name), bytes([number]) * 16) for number, name in enumerate(("lobby", "garden")))
+    joined = b"".join(room + held for room, held in rooms)
+    summary = hashlib.blake2b(joined, digest_size=16, person=ROOMS_LABEL).hexdigest()
+    return {"rooms": vectors, "summaries": [{"rooms": plain(rooms), "hash": summary}]}
+
+
+def sealed(crypto: IdentityCrypto, first: int, after: Batch | None, text: str) -> Batch:
+    """A batch of two texts."""
+    events_of = [encode_event(SALT, HLC + first + number, Kind.TEXT, f"{text} {number}") for number in range(2)]
+    return seal(
+        room=ROOM,
+        log=7,
+        first=first,
+        previous=NO_DIGEST if after is None else after.digest,
+        sealed_at=HLC + first + 10,
+        events=events_of,
+        digests=crypto.event_digests(events_of),
+        crypto=crypto,
+    )
+
+
+def placed_as(batch: Batch) -> FakeBatch:
+    """What a frontier looks at of a batch."""
+    return FakeBatch(
+        batch.log, batch.first, batch.end, batch.previous, batch.digest, batch.sealed_at, author=batch.author
+    )
+
+
+FILES: Final = {
+    "frames.json": frames,
+    "events.json": events,
+    "batches.json": batches,
+    "identities.json": identities,
+    "frontiers.json": frontiers,
+}
 
 
 def text_of(name: str) -> str:
