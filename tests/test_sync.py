@@ -49,7 +49,17 @@ def test_the_same_names() -> None:
         "closed",
         "start_task",
     }
-    inner |= {"post_many", "wait_for_room", "receipts_of", "reached_below", "stored", "mark_read", "read_ends", "peers"}
+    inner |= {
+        "post_many",
+        "wait_for_room",
+        "receipts_of",
+        "reached_below",
+        "is_known",
+        "stored",
+        "mark_read",
+        "read_ends",
+        "peers",
+    }
     assert public(Room) - inner <= public(BlockingRoom)
     names = ("join", "leave", "send", "send_app", "send_all", "wait", "messages", "history", "linger")
     for theirs, ours in ((AsynchronousNode, Node), (Room, BlockingRoom)):

@@ -56,8 +56,7 @@ class Window:
 
     async def _feed_asynchronous(self, source: AsyncIterator[str]) -> None:
         turn_until_s = time.monotonic() + CHUNK_S
-        while True:
-            await self._space()
+        while await self._has_space():
             try:
                 text = await anext(source)
             except StopAsyncIteration:
@@ -70,8 +69,7 @@ class Window:
     async def _feed_plain(self, source: Iterable[str]) -> None:
         iterator = iter(source)
         exhausted = False
-        while not exhausted:
-            await self._space()
+        while not exhausted and await self._has_space():
             texts: list[str] = []
             try:
                 exhausted = _take(texts, iterator, min(CHUNK_EVENTS, SEND_WINDOW_EVENTS_MAX - len(self.on_way)))
@@ -79,11 +77,13 @@ class Window:
                 self._post(texts)
             await asyncio.sleep(0)
 
-    async def _space(self) -> None:
+    async def _has_space(self) -> bool:
+        """Wait for space; False when what is on its way was given up, as nothing may follow in its place."""
         while len(self.on_way) >= SEND_WINDOW_EVENTS_MAX:
             self._changed.clear()
             await self._changed.wait()
         await self._room.wait_for_room()
+        return not self.on_way or self._room.is_known(self.on_way[-1])
 
     def _post(self, texts: list[str]) -> None:
         try:

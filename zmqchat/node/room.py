@@ -130,7 +130,9 @@ class Room:
             event = event_at(raw, message.number)
             if event is not None and core.crypto.event_digest(event)[:8] == message.digest8:
                 return
-        raise NotStored("this message is not in the store: it was given up, or never sent here; send it again")
+        raise core.marks.why_given_up(self.id, message) or NotStored(
+            "this message is not in the store: it was never sent here, or given up; send it again"
+        )
 
     async def wait(
         self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
@@ -150,6 +152,10 @@ class Room:
             pending = [peer.id for peer in (*receipts.delivered, *receipts.pending) if peer.id not in ids]
             raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending) from None
         return sent
+
+    def is_known(self, message: MessageId) -> bool:
+        """Whether an own message was posted in this run and not given up."""
+        return self._core.marks.is_known(self.id, message)
 
     def reached_below(self, message: MessageId, end: int, until: str, copies: int) -> int:
         """Of own messages posted with numbers from this one to `end`: below which all are where `until` wants them."""

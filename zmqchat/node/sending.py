@@ -92,6 +92,7 @@ class StoredMarks:
         self._posted: dict[tuple[RoomId, int], int] = {}
         self._ends: dict[tuple[RoomId, int], int] = {}
         self._given_up: dict[tuple[RoomId, int], list[tuple[int, int]]] = {}
+        self._errors: dict[tuple[RoomId, int], tuple[bool, str, str]] = {}
         self._waiting: dict[tuple[RoomId, int], deque[tuple[int, asyncio.Future[None]]]] = {}
 
     def posted(self, room: RoomId, first: MessageId, last: MessageId) -> None:
@@ -106,6 +107,14 @@ class StoredMarks:
         if not self._firsts.get(place, number + 1) <= number < self._posted.get(place, 0):
             return False
         return not any(first <= number < end for first, end in self._given_up.get(place, ()))
+
+    def why_given_up(self, room: RoomId, message: MessageId) -> NotStored | None:
+        """What was wrong when numbers of this log were given up last; None where none were."""
+        reason = self._errors.get((room, message.log))
+        if reason is None:
+            return None
+        full, detail, home = reason
+        return StoreFull(home) if full else NotStored(detail)
 
     def stored_below(self, room: RoomId, message: MessageId) -> int:
         """The number below which what was posted with and after this message is durable; 0 where it is not known."""
@@ -148,6 +157,7 @@ class StoredMarks:
         place = (effect.room, effect.log)
         error = StoreFull(home) if effect.full else NotStored(effect.detail)
         self._note_given_up(place, effect.first, effect.end)
+        self._errors[place] = (effect.full, effect.detail, home)
         waiting = self._waiting.get(place, deque())
         keep: deque[tuple[int, asyncio.Future[None]]] = deque()
         for number, future in waiting:
