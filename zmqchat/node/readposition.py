@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.model.limits import PACK_VALUES_MAX
 from zmqchat.protocol.effects import PutRow
 from zmqchat.protocol.facts import ReadUpTo
 from zmqchat.wire.packing import Malformed, pack, unpack
@@ -42,7 +43,7 @@ class ReadPositions:
             if not key.startswith(_PREFIX):
                 continue
             try:
-                start, ends = unpack(value)
+                start, ends = unpack(value, array_max=PACK_VALUES_MAX)
                 self._positions[RoomId(key[len(_PREFIX) :])] = _Position(
                     start, {LogKey(PeerId(author), log, branch): end for author, log, branch, end in ends}
                 )

@@ -20,6 +20,7 @@ from zmqchat.model.limits import (
     CONTENT_TYPE_BYTES_MAX,
     EVENT_BYTES_MAX,
     NAME_BYTES_MAX,
+    PACK_VALUES_MAX,
     SUMMARY_ENTRIES_MAX,
     TEXT_BYTES_MAX,
 )
@@ -82,7 +83,7 @@ def decode_event(raw: bytes) -> Event | Deleted | Fault:
     if len(raw) > EVENT_BYTES_MAX:
         return Fault(reason="limit", detail=f"event of {len(raw)} bytes")
     try:
-        value = unpack(raw, map_max=MAP_MAX)
+        value = unpack(raw, array_max=PACK_VALUES_MAX, map_max=MAP_MAX)
         if type(value) is not list or not value:
             raise Malformed("event")
         if len(value) == 1:
@@ -134,7 +135,7 @@ def check_app_value(content_type: str, value: object) -> list[object]:
         string(CONTENT_TYPE_BYTES_MAX)(content_type)
         body: list[object] = [content_type, value]
         # One level more, as the event around it counts for whoever decodes it.
-        unpack(pack([body]), map_max=MAP_MAX)
+        unpack(pack([body]), array_max=PACK_VALUES_MAX, map_max=MAP_MAX)
     except Malformed as error:
         raise ValueError(f"not a value that an app message can carry: {error}") from None
     except (TypeError, OverflowError, ValueError) as error:
