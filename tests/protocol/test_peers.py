@@ -21,7 +21,7 @@ from zmqchat.protocol.facts import (
     Woke,
 )
 from zmqchat.protocol.machine import PeerFaulted, SendFrame
-from zmqchat.protocol.peers import FEED_RETRY_S, WAIT_FOR_WINNER_S
+from zmqchat.protocol.peers import FEED_RETRY_S, WAIT_FOR_CALLER_S, WAIT_FOR_WINNER_S
 from zmqchat.wire.frames import Bye, Link, Linked, encode
 
 FAULT = Fault(reason="malformed", detail="Ping: fields")
@@ -192,12 +192,36 @@ def test_a_direct_socket_that_denies_is_dialled_again_from_the_door() -> None:
     """A connection that came too early for the allow-list is given up, and the door asked anew."""
     net = LinkNet()
     ann, bob = two(net)
-    net.blocked = lambda _dialler, _listener, what: what == "direct"
+    net.hole = lambda _dialler, _listener, what: what == "direct"
     ann.sight(bob)
-    net.run(1)
-    assert [effect.reason for effect in ann.did(Expel)][:1] == ["lost"]
-    net.blocked = lambda _dialler, _listener, _what: False
+    net.run(0.1)
+    ann.handle(DirectClosed(peer=bob.peer, reason="denied"))
+    assert [effect.reason for effect in ann.did(Expel)] == ["lost"]
+    net.hole = lambda _dialler, _listener, _what: False
     net.until(lambda: both_linked(ann, bob))
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+@pytest.mark.parametrize("by_the_smaller", [True, False])
+def test_who_answered_at_the_door_links_where_nobody_gets_in_to_it(by_the_smaller: bool, is_refused: bool) -> None:
+    """A firewall refuses or swallows the caller's connection to direct: the other side opens one after a second."""
+    net = LinkNet()
+    small, large = two(net)
+    caller, answerer = (small, large) if by_the_smaller else (large, small)
+
+    def to_the_answerer(_dialler: LinkNode, listener: LinkNode, what: str) -> bool:
+        return what == "direct" and listener is answerer
+
+    if is_refused:
+        net.blocked = to_the_answerer
+    else:
+        net.hole = to_the_answerer
+    caller.sight(answerer)
+    taken_s = net.until(lambda: both_linked(small, large))
+    assert WAIT_FOR_CALLER_S <= taken_s < WAIT_FOR_CALLER_S + 0.5
+    net.run(30)
+    assert both_linked(small, large)
+    assert not small.did(Expel) and not large.did(Expel)
 
 
 def test_the_inbound_half_alone_keeps_a_link() -> None:

@@ -166,6 +166,10 @@ class Host:
         """Drop what comes in and matches, in nft's words: `tcp dport 42100`, `udp dport 5353`."""
         self._filter(f"add rule inet zmqchat incoming {match} drop")
 
+    def reject(self, match: str) -> None:
+        """Refuse what comes in and matches, with an answer that says so."""
+        self._filter(f"add rule inet zmqchat incoming {match} reject")
+
     def drop_outgoing(self, match: str) -> None:
         """Drop what goes out and matches."""
         self._filter(f"add rule inet zmqchat outgoing {match} drop")

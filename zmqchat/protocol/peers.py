@@ -361,8 +361,10 @@ class Peers(Machine):
         if link is None or link.outbound is None:
             return
         link.outbound = None
-        # Before there is a link, who only answered may still be reached by the caller's connection.
-        if not link.inbound and (link.linked or link.dialled):
+        # Where the way there is shut before there is a link, the peer's connection may still come; a caller that was
+        # too early for the allow-list begins anew at the door.
+        was_denied = link.dialled and fact.reason == "denied"
+        if not link.inbound and (link.linked or was_denied):
             self._end(fact.peer, "lost", at)
 
     def _inbound_closed(self, fact: InboundClosed, at: Instant) -> None:
