@@ -228,7 +228,7 @@ def test_app_values_that_can_not_be_carried() -> None:
         "\ud800",
         endless,
         deep,
-        [0] * 5_000,
+        [0] * 40_000,
         msgpack.Timestamp(1),
     ]
     for value in odd:
