@@ -25,7 +25,7 @@ from zmqchat.crypto.keys import create_identity
 from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.history.clock import hlc_of
 from zmqchat.model.events import Kind
-from zmqchat.model.ids import peer_short
+from zmqchat.model.ids import mesh_id, peer_short
 from zmqchat.model.limits import NAME_CELLS_MAX
 from zmqchat.model.text import cell_width
 from zmqchat.wire.events import encode_event
@@ -54,6 +54,8 @@ TEXTS = {
     "markup": "[bold red]not bold[/]",
 }
 LAST = "the last one"
+LOBBY = room_of("lobby", mesh_id("zmqchat"))
+"""Of the mesh that commands are in unless told otherwise."""
 STEERING = ("\x1b]", "\x1b[2J", "\x1b[H", "\x9b", "\x90", "\x9c", "\x07", "\u202e", "\u2066")
 
 
@@ -69,13 +71,13 @@ def _said(author: Author, name: str, text: str) -> bytes:
     nameless = encode_event(bytes(16), author.ticks, Kind.PROFILE, [""])
     profile = encode_event(b"\x01" * 16, author.ticks, Kind.PROFILE, [name])
     said = encode_event(b"\x02" * 16, author.ticks, Kind.TEXT, text)
-    return author.batch(events=[nameless, profile, said], room=room_of("lobby")).raw
+    return author.batch(events=[nameless, profile, said], room=LOBBY).raw
 
 
 @pytest.fixture
 async def victim(home: Path) -> AsyncIterator[tuple[Path, dict[str, Author]]]:
     """The home of a running `zmqchat node` that has got all these names and texts, and who wrote under which name."""
-    async with running(home.parent, "ann") as ann, hostile_peer(ann) as eve:
+    async with running(home.parent, "ann", mesh="zmqchat") as ann, hostile_peer(ann) as eve:
         await eve.link("lobby", feed=False)
         authors = {case: _author() for case in NAMES}
         for case, author in authors.items():
@@ -83,7 +85,7 @@ async def victim(home: Path) -> AsyncIterator[tuple[Path, dict[str, Author]]]:
         author = _author()
         for text in (*TEXTS.values(), LAST):
             author.ticks += 1
-            eve.send(b"\x20" + author.batch((text,), room=room_of("lobby"), log=author.ticks % 2**50).raw)
+            eve.send(b"\x20" + author.batch((text,), room=LOBBY, log=author.ticks % 2**50).raw)
         with contextlib.ExitStack() as stack:
             await asyncio.to_thread(lambda: stack.enter_context(running_node(home, peer=ann.ports[0])))
             await _has_everything(home, ann)

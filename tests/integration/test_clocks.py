@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.mesh_processes import processes, same_timeline
+from tests.support.nodes import MESH
 
 YEAR_S = 365 * 86_400.0
 
@@ -15,7 +16,9 @@ def test_a_peer_a_year_ahead_moves_nobody_else(home: Path) -> None:
         ann = mesh.start("ann")
         bob = mesh.process()
         bob.ask("clock", ahead_s=YEAR_S)
-        bob.ask("begin", name="bob", home=str(home / "bob"), listen="127.0.0.1", peers=[ann.address], scale=0.1)
+        bob.ask(
+            "begin", name="bob", home=str(home / "bob"), listen="127.0.0.1", peers=[ann.address], scale=0.1, mesh=MESH
+        )
         bob.ask("linked", count=1)
         bob.ask("send", text="from next year", until="delivered", timeout=10)
         ann.ask("send", text="from this year", until="delivered", timeout=10)

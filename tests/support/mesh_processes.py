@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.commands import environment
+from tests.support.nodes import MESH
 from tests.support.sources import REPO
 
 ANSWER_TIMEOUT_S = 30.0
@@ -150,6 +151,7 @@ class Processes:
             "begin",
             name=name,
             home=str(self.folder / (home or name)),
+            mesh=MESH,
             listen=settings.pop("listen", "127.0.0.1"),
             peers=[other.address for other in others],
             scale=scale,

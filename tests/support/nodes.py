@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import TypeVar
 from zmqchat import Block, Config, Gap, Message, Node, Room
 
 FAST = Config().scaled(0.1)
+MESH = f"tests of {os.getpid()}"
+"""Of these tests alone: the ports of nodes are used again, also by suites that run at the same time."""
+
 WAIT_S = 15.0
 """Far more than anything takes, as the machine may be busy; what must be quick is timed by the test itself."""
 
@@ -29,7 +33,7 @@ async def eventually(condition: Callable[[], Value], timeout_s: float = WAIT_S) 
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, name: str = "ann", *others: Node, config: Config = FAST, mesh: str = "zmqchat"
+    folder: Path, name: str = "ann", *others: Node, config: Config = FAST, mesh: str = MESH
 ) -> AsyncIterator[Node]:
     """A node with a home of its name in the folder, told of the other nodes."""
     node = Node(

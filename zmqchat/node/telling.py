@@ -69,7 +69,8 @@ class Telling:
     def _member_changed(self, effect: data_effects.MemberChanged) -> None:
         core = self._core
         room = core.rooms.get(effect.room)
-        if room is None or not effect.live:
+        if room is None or not effect.live or effect.joined == effect.was_in:
             return
-        member = Member(effect.peer, core.name_of(effect.peer, effect.room), core.is_online(effect.peer))
+        is_online = effect.peer == core.me or core.is_online(effect.peer)
+        member = Member(effect.peer, core.name_of(effect.peer, effect.room), is_online)
         self._happenings.tell(MemberJoined(room.name, member) if effect.joined else MemberLeft(room.name, member))

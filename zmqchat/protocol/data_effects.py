@@ -55,6 +55,7 @@ class MemberChanged(Effect):
     room: RoomId
     peer: PeerId
     joined: bool
+    was_in: bool
     name: str | None
     live: bool
 

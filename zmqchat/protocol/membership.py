@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zmqchat.history.batch import Batch
+from zmqchat.history.clock import hlc_of
 from zmqchat.history.members import Member, NameBook
 from zmqchat.model.config import Config
 from zmqchat.model.events import Event, Kind, MemberAction
@@ -77,6 +78,7 @@ class Membership(Machine):
         self._rows_under_way: dict[tuple[str, bytes], bytes | None] = {}
         self._before: dict[tuple[RoomId, PeerId], Member] = {}
         self._read: list[Effect | Fact] = []
+        self._started_at = 0
         publishing.prefaces = self._due_events
         self.facts = {
             NodeStarted: self._started,
@@ -109,7 +111,8 @@ class Membership(Machine):
 
     # Rooms and names ---------------------------------------------------------------------------
 
-    def _started(self, _fact: NodeStarted, _at: Instant) -> None:
+    def _started(self, _fact: NodeStarted, at: Instant) -> None:
+        self._started_at = hlc_of(at.wall_ms)
         self.outbox.append(self._topics())
         self.outbox += [RoomJoined(room=room) for room in self._ledger.joined_rooms()]
 
@@ -262,13 +265,21 @@ class Membership(Machine):
         live = {
             (deliver.arrival.room, deliver.arrival.key.author) for deliver in group.delivers if deliver.arrival.live
         }
+        # News too is what was said since we run and came by another way: who joined before it met us.
+        batches = (stored.batch for stored in group.stored)
+        live |= {(batch.room, batch.author) for batch in batches if batch.sealed_at > self._started_at}
         out: list[Effect | Fact] = []
         for (room, author), before in self._before.items():
             after = self.book(room)[author]
             if (after.is_in, after.name) != (before.is_in, before.name):
                 out.append(
                     MemberChanged(
-                        room=room, peer=author, joined=after.is_in, name=after.name, live=(room, author) in live
+                        room=room,
+                        peer=author,
+                        joined=after.is_in,
+                        was_in=before.is_in,
+                        name=after.name,
+                        live=(room, author) in live,
                     )
                 )
         out += self._read

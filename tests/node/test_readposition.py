@@ -1,0 +1,85 @@
+"""Read positions: coalesced, durable, told."""
+
+from __future__ import annotations
+
+import asyncio
+
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.node.readposition import ReadPositions
+from zmqchat.protocol.effects import PutRow
+from zmqchat.protocol.facts import ReadUpTo
+
+ROOM = RoomId(b"r" * 16)
+ANN = LogKey(PeerId(b"a" * 32), 1)
+BOB = LogKey(PeerId(b"b" * 32), 1)
+
+
+class Kept:
+    """What was written and told."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self.writes = 0
+        self.told: list[ReadUpTo] = []
+
+    def write(self, rows: tuple[PutRow, ...]) -> None:
+        """Keep rows."""
+        self.writes += 1
+        for row in rows:
+            assert row.value is not None
+            self.rows[row.key] = row.value
+
+    def positions(self) -> ReadPositions:
+        """The positions as a start of the node finds them."""
+        positions = ReadPositions(self.write, self.told.append)
+        positions.restore([(b"name", b"ann"), *self.rows.items()])
+        return positions
+
+
+async def test_positions_survive_a_restart() -> None:
+    """An end a log, and where to start looking."""
+    kept = Kept()
+    positions = kept.positions()
+    assert (positions.start(ROOM), positions.ends(ROOM)) == (1, {})
+    positions.move(ROOM, ANN, 5, 9)
+    positions.move(ROOM, BOB, 3)
+    positions.flush()
+    again = kept.positions()
+    assert (again.start(ROOM), again.ends(ROOM)) == (9, {ANN: 5, BOB: 3})
+
+
+async def test_they_never_go_back() -> None:
+    """Reading an old message again unreads nothing."""
+    positions = Kept().positions()
+    positions.move(ROOM, ANN, 5, 9)
+    positions.move(ROOM, ANN, 2, 3)
+    assert (positions.start(ROOM), positions.ends(ROOM)) == (9, {ANN: 5})
+
+
+async def test_moves_are_written_together() -> None:
+    """A thousand messages cost one write, and are told once."""
+    kept = Kept()
+    positions = kept.positions()
+    for number in range(1_000):
+        positions.move(ROOM, ANN, number + 1, number + 2)
+    positions.flush()
+    positions.flush()
+    assert kept.writes == 1
+    assert [fact.ends for fact in kept.told] == [{ANN: 1_000}]
+
+
+async def test_a_move_is_written_by_itself_soon() -> None:
+    """Nobody has to flush."""
+    kept = Kept()
+    kept.positions().move(ROOM, ANN, 1)
+    while not kept.rows:  # the timer of 0.1 s
+        await asyncio.sleep(0.01)
+    assert kept.writes == 1
+
+
+async def test_a_damaged_row_costs_reading_again() -> None:
+    """Nothing else is lost by it."""
+    kept = Kept()
+    for value in (b"", b"\xc1", b"\x92\x01\x90\x00", b"\x93\x01\x02\x03"):
+        kept.rows[b"read:" + ROOM] = value
+        assert kept.positions().start(ROOM) == 1
