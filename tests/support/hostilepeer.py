@@ -10,19 +10,19 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from tests.support.authors import Author
-from tests.support.nodes import eventually
+from tests.support.nodes import MESH, eventually
 from zmqchat import Node
 from zmqchat.crypto.keys import DOOR_PUBLIC, DOOR_SECRET, create_identity, curve_key
 from zmqchat.crypto.signing import IdentityCrypto
-from zmqchat.history.batch import NO_DIGEST, Batch
+from zmqchat.history.batch import Batch
 from zmqchat.history.clock import hlc_of
 from zmqchat.model.addresses import Endpoint
-from zmqchat.model.ids import RoomId, mesh_id, room_id
+from zmqchat.model.ids import MeshId, RoomId, mesh_id, room_id
 from zmqchat.net.transport import Ports
 from zmqchat.net.zmq_transport import ZmqTransport
 from zmqchat.protocol.effects import Admit, CloseDoor, DialDoor, OpenDirect, PublishFeed, Send
@@ -57,13 +57,13 @@ from zmqchat.wire.frames import (
 FactType = TypeVar("FactType", bound=Fact)
 AnyFrame = TypeVar("AnyFrame", bound=Frame)
 
-MESH = mesh_id("zmqchat")
+TEST_MESH = mesh_id(MESH)
 FLOOD_STEP = 100
 
 
-def room_of(name: str) -> RoomId:
-    """The id of a room of the default mesh."""
-    return room_id(MESH, name)
+def room_of(name: str, mesh: MeshId = TEST_MESH) -> RoomId:
+    """The id of a room, of the tests' own mesh unless told otherwise."""
+    return room_id(mesh, name)
 
 
 class HostilePeer:
@@ -77,6 +77,7 @@ class HostilePeer:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.mesh = node._core().mesh
         self.identity = create_identity()
         self.peer = self.identity.peer
         self.author = Author(crypto=IdentityCrypto(self.identity))
@@ -105,7 +106,7 @@ class HostilePeer:
             versions=(1,),
             features=(),
             peer=self.peer,
-            mesh=MESH,
+            mesh=self.mesh,
             instance=self.instance,
             store=self.peer[:16],
             generation=1,
@@ -143,7 +144,8 @@ class HostilePeer:
     async def link(self, *rooms: str, feed: bool = True) -> None:
         """Be admitted and linked, be in these rooms, and have the node subscribed to our feed."""
         self.transport.apply(Admit(peer=self.node.id))
-        assert await self.refusal() == ""
+        refusal = await self.refusal()
+        assert refusal == "", refusal
         opened = len(self.of(DirectOpened))
         _door, direct, _feed = self.node.ports
         self.transport.apply(OpenDirect(peer=self.node.id, endpoint=self._endpoint()._replace(direct=direct)))
@@ -151,9 +153,9 @@ class HostilePeer:
         self.say(Link(instance=self.instance))
         await eventually(lambda: self.got(Linked))
         if rooms:
-            self.say(Interest(rooms=tuple(map(room_of, rooms))))
+            self.say(Interest(rooms=tuple(room_of(room, self.mesh) for room in rooms)))
         if feed and rooms:
-            wanted = {room_of(room) for room in rooms}
+            wanted = {room_of(room, self.mesh) for room in rooms}
             await eventually(lambda: wanted <= {fact.room for fact in self.of(PeerSubscribed) if fact.on})
 
     def send(self, payload: bytes) -> None:
@@ -178,11 +180,11 @@ class HostilePeer:
 
     def publish(self, room: str, payload: bytes) -> None:
         """These bytes by our feed."""
-        self.transport.apply(PublishFeed(room=room_of(room), payload=payload))
+        self.transport.apply(PublishFeed(room=room_of(room, self.mesh), payload=payload))
 
     def batch(self, text: str, room: str = "lobby", *, after: Batch | None = None, log: int = 1) -> Batch:
         """An honest batch of one text."""
-        return self.author.batch((text,), room=room_of(room), after=after, log=log)
+        return self.author.batch((text,), room=room_of(room, self.mesh), after=after, log=log)
 
     @property
     def is_cut(self) -> bool:
@@ -236,13 +238,5 @@ def resigned(raw: bytes) -> bytes:
     return raw[:-1] + bytes([raw[-1] ^ 1])
 
 
-def events_of(batches: Sequence[Batch]) -> int:
-    """How many events they hold."""
-    return sum(batch.count for batch in batches)
-
-
 def _failed(why: str) -> None:
     raise AssertionError(f"the hostile peer's own transport failed: {why}")
-
-
-__all__ = ["MESH", "NO_DIGEST", "HostilePeer", "events_of", "hostile_peer", "resigned", "room_of"]
