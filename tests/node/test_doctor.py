@@ -1,0 +1,73 @@
+"""What `doctor` says of a node and its peers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.nodes import eventually, linked, running, share_room
+from zmqchat import Node, UsageError
+
+
+async def report_of(node: Node, peer: str | None = None) -> dict[str, Any]:
+    """The report, as JSON carries it."""
+    report: dict[str, Any] = json.loads(json.dumps(await node.doctor(peer)))
+    return report
+
+
+async def test_alone(home: Path) -> None:
+    """Who, where, which ports; that nobody is found is a problem with something to do."""
+    async with running(home) as ann:
+        report = await report_of(ann)
+        assert (report["name"], report["home"], report["address"]) == ("ann", str(ann.home), ann.address)
+        assert tuple(report["ports"].values()) == ann.ports
+        assert report["peers"] == []
+        assert report["store"]["disk_free_bytes"] > 0
+        assert report["discovery"]["on"] is False
+        assert any("--peer" in problem for problem in report["problems"]), report["problems"]
+
+
+async def test_a_peer_in_touch(home: Path) -> None:
+    """How it was found, its round trip and clock, and what it thinks of this node."""
+    async with running(home) as ann, running(home, "bob", ann) as bob:
+        await share_room("lobby", ann, bob)
+        await eventually(lambda: bob.peers[0].clock_difference_s is not None)
+        report = await report_of(bob, "ann")
+        (peer,) = report["peers"]
+        assert (peer["name"], peer["online"], peer["found_by"]) == ("ann", True, "config")
+        assert abs(peer["clock_difference_s"]) < 1
+        assert 0 < peer["rtt_s"] < 5
+        assert report["peer"]["here"]
+        assert report["peer"]["there"]
+        assert not any("nobody" in problem for problem in report["problems"])
+        for wanted in (peer["id"], peer["id"][:8], f"{peer['id'][:4]}-{peer['id'][4:8]}", "ANN"):
+            assert (await report_of(bob, wanted))["peer"]["id"] == peer["id"]
+
+
+async def test_a_peer_that_is_gone(home: Path) -> None:
+    """It is listed as offline, and it answers nothing."""
+    async with running(home) as ann:
+        async with running(home, "bob", ann) as bob:
+            await share_room("lobby", ann, bob)
+        await eventually(lambda: not ann.peers)
+        report = await report_of(ann, "bob")
+        assert [(peer["name"], peer["online"]) for peer in report["peers"]] == [("bob", False)]
+        assert report["peer"]["there"] is None
+
+
+async def test_a_peer_that_nobody_knows(home: Path) -> None:
+    """An error that says where to look."""
+    async with running(home) as ann:
+        with pytest.raises(UsageError, match="peers --all"):
+            await ann.doctor("bob")
+
+
+async def test_a_clock_that_is_off_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do about it."""
+    async with running(home) as ann, running(home, "bob", ann) as bob:
+        await linked(ann, bob)
+        monkeypatch.setattr(ann._core().core.machines.presence, "clock_difference_s", lambda _peer: 86_400.0)
+        assert any("clock of" in problem and "NTP" in problem for problem in (await report_of(ann))["problems"])

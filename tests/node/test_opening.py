@@ -1,0 +1,113 @@
+"""Opening: names, addresses to listen at, and what is left of a start that failed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.nodes import running
+from zmqchat import BadAddress, IdentityDamaged, Node, StoreDamaged
+from zmqchat.node.opening import _choose_name, _parse_listen
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        (None, (None, None)),
+        ("", (None, None)),
+        ("192.0.2.1", ("192.0.2.1", None)),
+        ("192.0.2.1:7000", ("192.0.2.1", 7000)),
+        (":7000", (None, 7000)),
+        ("*:7000", (None, 7000)),
+        ("0.0.0.0:7000", (None, 7000)),
+        ("[::1]:7000", ("::1", 7000)),
+        ("::1", ("::1", None)),
+        ("[::]:7000", (None, 7000)),
+        ("localhost:7000", ("localhost", 7000)),
+    ],
+)
+def test_addresses_to_listen_at(listen: str | None, expected: tuple[str | None, int | None]) -> None:
+    """HOST, HOST:PORT, :PORT, IPv6 with and without brackets; None for all interfaces."""
+    assert _parse_listen(listen) == expected
+
+
+@pytest.mark.parametrize("listen", ["host:", "host:0", "host:65536", "host:seven", "host:²"])
+def test_addresses_that_are_none(listen: str) -> None:
+    """A port is a number from 1 to 65535."""
+    with pytest.raises(BadAddress):
+        _parse_listen(listen)
+
+
+async def test_a_host_that_is_not_this_machine(home: Path) -> None:
+    """One clear error for an unknown name, and nothing stays open."""
+    with pytest.raises(BadAddress):
+        await Node("ann", home=home / "ann", listen="no-such-host.invalid:7000", discovery=False).start()
+    async with running(home):
+        pass
+
+
+def test_names_come_from_the_caller_the_store_or_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this order; there is always one."""
+    monkeypatch.setattr("getpass.getuser", lambda: "login")
+    assert _choose_name("asked", b"stored") == "asked"
+    assert _choose_name(None, b"stored") == "stored"
+    assert _choose_name(None, b"\xe2\x80\x8b") == "login"
+
+    def nobody() -> str:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert _choose_name(None, None) == "somebody"
+
+
+async def test_a_damaged_key_is_never_replaced(home: Path) -> None:
+    """The start fails, the file stays as it is, and the home is free again."""
+    async with running(home):
+        pass
+    key = home / "ann" / "identity.key"
+    good = key.read_bytes()
+    key.write_bytes(good[:10])
+    with pytest.raises(IdentityDamaged):
+        await Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False).start()
+    assert key.read_bytes() == good[:10]
+    key.write_bytes(good)
+    async with running(home):
+        pass
+
+
+async def test_a_damaged_store_is_never_overwritten(home: Path) -> None:
+    """Zeroed or truncated: an error, not a crash and not a new store."""
+    async with running(home) as ann:
+        await (await ann.join("lobby")).send("precious")
+    data = home / "ann" / "store" / "data.mdb"
+    good = data.read_bytes()
+    for damaged in (bytes(len(good)), good[:4096], b""):
+        data.write_bytes(damaged)
+        with pytest.raises(StoreDamaged):
+            await Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False).start()
+        assert data.read_bytes() == damaged
+    data.write_bytes(good)
+    async with running(home) as ann:
+        assert [message.text for message in await (await ann.join("lobby")).history()] == ["precious"]
+
+
+async def test_wrong_modes_are_put_right_with_a_notice(home: Path) -> None:
+    """A key that others could read is told of."""
+    async with running(home):
+        pass
+    key = home / "ann" / "identity.key"
+    key.chmod(0o644)
+    async with running(home) as ann:
+        assert any("identity.key" in notice for notice in ann.notices), ann.notices
+    assert stat.S_IMODE(os.stat(key).st_mode) == 0o600
+
+
+async def test_ports_are_kept_for_the_next_start(home: Path) -> None:
+    """Firewalls and remembered addresses stay right."""
+    async with running(home) as ann:
+        ports = ann.ports
+    async with running(home) as ann:
+        assert ann.ports == ports
