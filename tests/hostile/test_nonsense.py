@@ -46,9 +46,11 @@ async def test_nonsense_stops_nobody_and_the_store_reads_back(home: Path, seed: 
         assert before
     async with running(home.parent, "ann", config=Config(gap_wait_s=0.2)) as again:
         cellar = await again.join("cellar")
-        assert [message.id for message in await cellar.history(100_000)] == before
+        after = [message.id for message in await cellar.history(100_000)]
+        known = set(before)  # what was still on its way to the disk may have come after it
+        assert [message for message in after if message in known] == before
         # A forked log with gaps may come to a reader twice in part, and never is anything of it passed over.
-        missing = set(before)
+        missing = set(after)
         cursor = cellar.messages(after="start")
         while missing:
             item = await asyncio.wait_for(cursor.__anext__(), 15)
