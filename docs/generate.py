@@ -22,8 +22,9 @@ from zmqchat.model.config import Config
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 INSIDE = {
-    "author_at", "check_open", "closed", "cursor_text", "has_reached", "is_known", "load_rows", "mark_read", "node_digest", "peers",
-    "post_many", "reached_below", "read_ends", "receipts_of", "start_task", "stored", "wait_for_room",
+    "author_at", "check_open", "closed", "cursor_text", "has_reached", "is_known", "load_rows", "mark_read",
+    "node_digest", "peers", "post_many", "reached_below", "read_ends", "receipts_of", "start_task", "stored",
+    "wait_for_room",
 }  # fmt: skip
 """What messages, cursors and the control server ask of a room: no promise to programs."""
 

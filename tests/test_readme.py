@@ -46,7 +46,7 @@ def test_set_up_is_two_commands_of_one_line() -> None:
     demo, tests, bench = setup_commands(README)
     assert demo.endswith(".venv/bin/zmqchat demo")
     assert demo.startswith("python3 -m venv .venv && .venv/bin/pip install .")
-    assert tests == '.venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest'
+    assert tests == '.venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest -n 3'
     assert bench == ".venv/bin/zmqchat bench"
 
 

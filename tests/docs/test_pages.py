@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from tests.support.page_runner import PageFailed, PageRunner, output_pattern
 from tests.support.pages import Page, all_pages, read_page, setup_commands
+from tests.support.ports import named_ports
 from tests.support.sources import REPO
 
 PAGES = [page for page in all_pages() if page.blocks]
+NAMES_PORT = re.compile(r"localhost:8000|listen( = |=| )\S*:[0-9]")
 RUN_ELSEWHERE = {"README.md", "README.zh-CN.md"}
 
 
@@ -19,7 +22,8 @@ RUN_ELSEWHERE = {"README.md", "README.zh-CN.md"}
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in RUN_ELSEWHERE], ids=lambda page: page.name)
 def test_every_block_runs(page: Page, tmp_path: Path) -> None:
     """What the page shows is what happens."""
-    PageRunner(page, tmp_path).play()
+    with named_ports() if NAMES_PORT.search(page.text) else contextlib.nullcontext():
+        PageRunner(page, tmp_path).play()
 
 
 def test_only_the_readme_leaves_commands_to_ci() -> None:

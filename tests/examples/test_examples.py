@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import named_ports
 from tests.support.programs import Program
 from tests.support.requirements import require
 from tests.support.sources import REPO
@@ -80,11 +81,12 @@ def stage(tmp_path: Path) -> Stage:
 
 def test_hello_client_reaches_hello_server(stage: Stage) -> None:
     """The client's text is printed by the server as `name: text`, and the client ends by itself."""
-    for port in (8000, 8001, 8002):
-        require(is_free(port), f"port {port} is in use, and the example names it")
-    with stage.start("hello_server.py", listens=True) as server, stage.start("hello_client.py") as client:
-        server.wait_for(r"^\S+: Hello, World!$")
-        assert client.process.wait(10) == 0, client.printed
+    with named_ports():
+        for port in (8000, 8001, 8002):
+            require(is_free(port), f"port {port} is in use, and the example names it")
+        with stage.start("hello_server.py", listens=True) as server, stage.start("hello_client.py") as client:
+            server.wait_for(r"^\S+: Hello, World!$")
+            assert client.process.wait(10) == 0, client.printed
 
 
 def test_bot_answers_what_is_said_while_it_is_there(stage: Stage) -> None:

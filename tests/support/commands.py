@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.ports import free_port as free_port
 from tests.support.programs import Program
 from tests.support.sources import REPO
 
 COMMAND_TIMEOUT_S = 60.0
-
-
-_candidates = iter(range(20_000 + os.getpid() % 3_000 * 3, 32_000, 3))
-
-
-def free_port() -> int:
-    """A port below the range that systems give out, free with the two above it; another one at each call."""
-    for port in _candidates:
-        with contextlib.ExitStack() as stack:
-            try:
-                for number in (port, port + 1, port + 2):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no three free ports in a row")
 
 
 def environment() -> dict[str, str]:
