@@ -20,9 +20,22 @@ from tests.support.nodes import eventually
 from tests.support.raw_zmtp import RawClient
 from tests.support.siege import Siege, siege
 from zmqchat.crypto.keys import create_identity, curve_key
-from zmqchat.model.ids import peer_text
+from zmqchat.model.ids import PeerId, peer_text
 from zmqchat.model.limits import FRAME_BYTES_MAX
-from zmqchat.wire.frames import Frontiers, Inquire, LogState, Page, Ping, Pong, RangeState, Report, Want, encode
+from zmqchat.wire.frames import (
+    Frontiers,
+    Have,
+    HaveEntry,
+    Inquire,
+    LogState,
+    Page,
+    Ping,
+    Pong,
+    RangeState,
+    Report,
+    Want,
+    encode,
+)
 
 U64_MAX = 2**64 - 1
 CUT_WITHIN_S = 5.0
@@ -151,6 +164,18 @@ async def test_wants_without_end_and_without_credit_cost_nothing(besieged: Siege
     eve.say(Inquire(token=7))
     await eventually(lambda: eve.got(Report))
     assert not [page for page in eve.got(Page) if page.batches]
+
+
+async def test_a_flood_of_claims_leaves_others_their_turns(besieged: Siege, eve: HostilePeer) -> None:
+    """Twenty frames that claim 2,000 unknown logs each: dear to read, asked for a few at a time, and bob is not late."""
+    for _ in range(20):
+        entries = tuple(HaveEntry(PeerId(os.urandom(31) + b"\x01"), 1, bytes(8), 10) for _ in range(2_000))
+        eve.say(Have(room=room_of("lobby"), holder=eve.peer, entries=entries))
+    await besieged.deliver(3)
+    eve.say(Inquire(token=7))
+    await eventually(lambda: eve.got(Report))
+    assert 1 <= len(eve.got(Want)) <= 8
+    assert not eve.is_cut
 
 
 async def test_frontiers_that_nobody_asked_for_end_the_link(besieged: Siege, eve: HostilePeer) -> None:

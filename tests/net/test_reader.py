@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 import zmq
 
-from zmqchat.net.reader import READS_AT_ONCE, Reader
+from zmqchat.net.reader import READS_AT_ONCE, TURN_S, Reader
 
 Socket = zmq.Socket[bytes]
 
@@ -48,6 +49,26 @@ async def test_all_is_read_in_bounded_turns(pair: tuple[Socket, Socket]) -> None
         turns.append(len(got))
     assert max(later - earlier for earlier, later in zip([0, *turns], turns, strict=False)) == READS_AT_ONCE
     assert got[-1] == b"%d" % (3 * READS_AT_ONCE + 4)
+    reader.close()
+
+
+async def test_frames_that_take_long_end_a_turn(pair: tuple[Socket, Socket]) -> None:
+    """Where each frame costs more than a turn may take, others get theirs after each."""
+    one, other = pair
+    for _ in range(5):
+        other.send(b"dear")
+    got: list[bytes] = []
+
+    def read() -> None:
+        got.append(one.recv(zmq.NOBLOCK))
+        time.sleep(2 * TURN_S)  # the work that a hostile frame makes
+
+    reader = Reader(asyncio.get_running_loop(), one, read)
+    turns = [0]
+    while len(got) < 5:
+        await asyncio.sleep(0)
+        turns.append(len(got))
+    assert max(later - earlier for earlier, later in zip(turns, turns[1:], strict=False)) == 1
     reader.close()
 
 

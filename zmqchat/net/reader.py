@@ -2,7 +2,7 @@
 
 The descriptor that libzmq gives is edge-triggered: it becomes readable when something happened, not
 while something waits. So whoever is woken reads until the socket is empty; whoever sends, which may
-swallow an edge, calls `after_send`. At most READS_AT_ONCE frames are read before others get a turn.
+swallow an edge, calls `after_send`. Others get a turn after READS_AT_ONCE frames or TURN_S.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from typing import Final
 import zmq
 
 READS_AT_ONCE: Final = 64
+
+TURN_S: Final = 0.02
+"""No further frame is read in a turn that has taken so long: some frames cost their reader a hundred times others."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,10 +51,13 @@ class Reader:
         if self.closed or self._pause is not None:
             return
         try:
+            until_s = self._loop.time() + TURN_S
             for _ in range(READS_AT_ONCE):
                 self._read()
                 if self.closed or self._pause is not None:
                     return
+                if self._loop.time() > until_s:
+                    break
         except zmq.Again:
             return
         except zmq.ZMQError as error:

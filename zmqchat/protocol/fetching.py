@@ -161,6 +161,8 @@ class Fetching(Machine):
     def _schedule(self, at: Instant) -> None:
         for peer, queue in self._queues.items():
             active = self._by_peer.setdefault(peer, {})
+            if len(active) >= REQUESTS_PER_PEER:
+                continue
             for place in list(queue):
                 while len(active) < REQUESTS_PER_PEER and self._ask(peer, place, at):
                     pass
