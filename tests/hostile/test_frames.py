@@ -167,7 +167,7 @@ async def test_wants_without_end_and_without_credit_cost_nothing(besieged: Siege
 
 
 async def test_a_flood_of_claims_leaves_others_their_turns(besieged: Siege, eve: HostilePeer) -> None:
-    """Twenty frames that claim 2,000 unknown logs each: dear to read, asked for a few at a time, and bob is not late."""
+    """Twenty frames that claim 2,000 unknown logs each: dear to read, asked for two at a time; bob is not late."""
     for _ in range(20):
         entries = tuple(HaveEntry(PeerId(os.urandom(31) + b"\x01"), 1, bytes(8), 10) for _ in range(2_000))
         eve.say(Have(room=room_of("lobby"), holder=eve.peer, entries=entries))

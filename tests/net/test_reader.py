@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import zmq
@@ -68,7 +69,7 @@ async def test_frames_that_take_long_end_a_turn(pair: tuple[Socket, Socket]) -> 
     while len(got) < 5:
         await asyncio.sleep(0)
         turns.append(len(got))
-    assert max(later - earlier for earlier, later in zip(turns, turns[1:], strict=False)) == 1
+    assert max(later - earlier for earlier, later in pairwise(turns)) == 1
     reader.close()
 
 
