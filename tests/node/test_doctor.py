@@ -71,3 +71,13 @@ async def test_a_clock_that_is_off_is_a_problem(home: Path, monkeypatch: pytest.
         await linked(ann, bob)
         monkeypatch.setattr(ann._core().core.machines.presence, "clock_difference_s", lambda _peer: 86_400.0)
         assert any("clock of" in problem and "NTP" in problem for problem in (await report_of(ann))["problems"])
+
+
+def test_firewall_rules_name_the_ports_of_this_node() -> None:
+    """One range where the three stand together, each by itself where they do not; multicast DNS besides."""
+    together = firewall_rules((42100, 42101, 42102))
+    assert "42100:42102/tcp" in together["ufw"] and "42100-42102/tcp" in together["firewalld"]
+    apart = firewall_rules((42100, 50001, 50777))
+    assert all(f"{port}/tcp" in apart["ufw"] for port in (42100, 50001, 50777))
+    assert all("5353" in together[name] or "mdns" in together[name] for name in together)
+    assert "LocalPort 42100,50001,50777 " in apart["Windows"]

@@ -44,10 +44,12 @@ def report_lines(report: Report) -> list[str]:
     lines += output.table([("ports", _pairs(report.get("ports")))])
     lines += _interfaces(report)
     lines += _part("peers", [_peer_row(peer) for peer in _list(report.get("peers"))])
-    for name in ("peer", "store", "counters", "refusals", "faults"):
+    for name in ("peer", "store", "counters", "refusals", "faults", "firewall"):
         value = report.get(name)
         if isinstance(value, Mapping) and value:
             lines += _part(name, [(str(key), _shown(item, str(key))) for key, item in value.items()])
+    notices = [clean(str(notice)) for notice in _list(report.get("notices"))]
+    lines += ["", "notices", *(f"  {notice}" for notice in notices)] if notices else []
     problems = [_problem_text(problem) for problem in _list(report.get("problems"))]
     lines += ["", "problems" if problems else "no problems found", *(f"  {problem}" for problem in problems)]
     return lines

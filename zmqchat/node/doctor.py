@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from zmqchat.discovery.discovery import DiscoveryStatistics
 from zmqchat.model.errors import UsageError
 from zmqchat.model.ids import peer_text
 from zmqchat.node.values import Peer
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 CLOCK_DIFFERENCE_TOLD_S = 5.0
 ANSWER_TIMEOUT_S = 2.0
+MDNS_PORT = 5353
 DISK_LOW_BYTES = 256 * 1024 * 1024
 
 
-async def examine(opened: Opened, peer: str | None) -> Mapping[str, object]:
+async def examine(opened: Opened, peer: str | None, notices: Sequence[str] = ()) -> Mapping[str, object]:
     """The report of this node, with `peer` (name, short or full id) also what both sides think of each other."""
     store = opened.store
     stats = await asyncio.wrap_future(store.read(store.stats))
@@ -42,6 +44,8 @@ async def examine(opened: Opened, peer: str | None) -> Mapping[str, object]:
             "active": statistics.active,
             "candidates": statistics.candidates,
             "heard_own_s_ago": statistics.heard_own_s_ago,
+            "last_problem": statistics.last_problem,
+            "ignored": sum(statistics.ignored.values()),
             "multicast": [
                 {"interface": p.interface, "address": p.address, "sent": p.sent, "heard": p.heard, "problem": p.problem}
                 for p in probes
@@ -51,6 +55,8 @@ async def examine(opened: Opened, peer: str | None) -> Mapping[str, object]:
         "counters": dict(opened.transport.stats().counters),
         "refusals": dict(core.machines.admission.refusals),
         "faults": dict(core.machines.faults.counts),
+        "firewall": firewall_rules(opened.ports),
+        "notices": list(notices),
         "store": {
             "bytes": stats.file_bytes,
             "map_bytes": stats.map_bytes,
@@ -61,7 +67,7 @@ async def examine(opened: Opened, peer: str | None) -> Mapping[str, object]:
     problems = [probe.problem for probe in probes if probe.problem]
     if peer is not None:
         report["peer"] = await _both_sides(opened, peer)
-    report["problems"] = problems + _problems(opened, stats.disk_free_bytes)
+    report["problems"] = problems + _problems(opened, statistics, stats.disk_free_bytes)
     return report
 
 
@@ -98,12 +104,31 @@ async def _both_sides(opened: Opened, wanted: str) -> dict[str, object]:
     return {"id": peer.id_text, "name": peer.name, "here": here, "there": None if answer is None else dict(answer)}
 
 
-def _problems(opened: Opened, disk_free_bytes: int) -> list[str]:
+def firewall_rules(ports: tuple[int, int, int]) -> dict[str, str]:
+    """The commands that let others reach this node, by firewall; the ports are those of this node."""
+    first, last = min(ports), max(ports)
+    together = last - first == 2
+    tcp = [f"{first}-{last}"] if together else [str(port) for port in ports]
+    listed = ",".join(tcp)
+    ufw = " && ".join(f"ufw allow {part.replace('-', ':')}/tcp" for part in tcp)
+    firewalld = " ".join(f"--add-port={part}/tcp" for part in tcp)
+    return {
+        "ufw": f"{ufw} && ufw allow {MDNS_PORT}/udp",
+        "firewalld": f"firewall-cmd --permanent {firewalld} --add-service=mdns && firewall-cmd --reload",
+        "Windows": f"New-NetFirewallRule -DisplayName zmqchat -Direction Inbound -Protocol TCP -LocalPort {listed} "
+        f"-Action Allow; New-NetFirewallRule -DisplayName zmqchat-mdns -Direction Inbound -Protocol UDP "
+        f"-LocalPort {MDNS_PORT} -Action Allow",
+    }
+
+
+def _problems(opened: Opened, statistics: DiscoveryStatistics, disk_free_bytes: int) -> list[str]:
     """Each with the thing to do."""
     problems = []
     nobody = opened.nobody_found()
     if nobody is not None:
         problems.append(nobody)
+    elif statistics.last_problem is not None:
+        problems.append(statistics.last_problem)
     if disk_free_bytes < DISK_LOW_BYTES:
         problems.append(f"only {disk_free_bytes // 2**20} MiB are free on the disk of {opened.home.folder}: free some")
     for peer in _everybody(opened):
@@ -115,6 +140,6 @@ def _problems(opened: Opened, disk_free_bytes: int) -> list[str]:
         if not peer.online and peer.last_error:
             problems.append(
                 f"{peer.name} can't be reached at {peer.address} ({peer.last_error}): is it running, and does a "
-                "firewall there let TCP 42100-42102 in?"
+                "firewall there let it be reached? `zmqchat doctor` there prints the rules"
             )
     return problems

@@ -266,7 +266,7 @@ class Node:
 
     async def doctor(self, peer: str | None = None) -> Mapping[str, object]:
         """What this node sees of itself and its network, JSON-able; with `peer` what both sides think of each other."""
-        return await examine(self._core(), peer)
+        return await examine(self._core(), peer, self.notices)
 
     async def linger(self, timeout: float) -> bool:
         """Wait until another node holds all that was sent by this one since it started; False after timeout seconds."""
