@@ -56,7 +56,7 @@ def test_a_gap_tells_whose_and_who_may_have_it() -> None:
 
         name = "lobby"
 
-        def holders(self, _author: object, _end: int) -> list[Peer]:
+        def peers(self) -> list[Peer]:
             """One peer."""
             return [BOB]
 

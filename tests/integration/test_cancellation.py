@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.nodes import FAST, running
+from tests.support.nodes import FAST, MESH, running
 from zmqchat import Message, Node, NodeClosed, Room
+from zmqchat.node.cursor import Blocks
 
 STEPS = st.integers(0, 40)
 """After so many turns of the loop something is cancelled: a commit takes a few."""
@@ -23,7 +25,7 @@ async def cancelled_after(work: asyncio.Task[object], turns: int) -> object:
     for _ in range(turns):
         if work.done():
             break
-        await asyncio.sleep(0.0002)
+        await asyncio.sleep(0.0002)  # the random moment is what is tested
     work.cancel()
     await asyncio.wait({work})
     return None if work.cancelled() else work.result()
@@ -64,8 +66,7 @@ async def play(folder: Path, moves: list[tuple[str, int]]) -> None:
             elif move == "read":
                 await _read(cursor, turns, read)
             elif move == "blocks":
-                block = await cancelled_after(asyncio.ensure_future(anext(blocks)), turns)
-                blocks_read += [str(message.text) for message in block or ()]  # type: ignore[attr-defined]  # a block
+                blocks_read += await _read_block(blocks, turns)
             else:
                 await cancelled_after(asyncio.ensure_future(ann.join(f"room {number % 3}")), turns)
         await ann.stop()
@@ -76,6 +77,11 @@ async def play(folder: Path, moves: list[tuple[str, int]]) -> None:
     assert set(everything) <= set(sent_for_sure) | sent_maybe | set(taken)
     assert read == everything[: len(read)], "the cursor skipped or repeated"
     assert blocks_read == everything[: len(blocks_read)], "the blocks skipped or repeated"
+
+
+async def _read_block(blocks: Blocks, turns: int) -> list[str]:
+    block = await cancelled_after(asyncio.ensure_future(anext(blocks)), turns)
+    return [str(message.text) for message in cast("Sequence[Message]", block or ())]
 
 
 async def _send(lobby: Room, text: str, turns: int, sure: list[str], maybe: set[str]) -> None:
@@ -131,7 +137,7 @@ def test_cancelling_starts_and_stops_loses_nothing(lives: list[tuple[int, int]])
     async def live(folder: Path) -> None:
         sent: list[str] = []
         for number, (start_turns, stop_turns) in enumerate(lives):
-            node = Node("ann", home=folder / "ann", listen="127.0.0.1", discovery=False, config=FAST)
+            node = Node("ann", home=folder / "ann", mesh=MESH, listen="127.0.0.1", discovery=False, config=FAST)
             await cancelled_after(asyncio.ensure_future(node.start()), start_turns * 20)
             with contextlib.suppress(NodeClosed):
                 await (await node.join("lobby")).send(str(number))
