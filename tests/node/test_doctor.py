@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.nodes import eventually, linked, running, share_room
 from zmqchat import Node, UsageError
+from zmqchat.node.doctor import firewall_rules
 
 
 async def report_of(node: Node, peer: str | None = None) -> dict[str, Any]:
