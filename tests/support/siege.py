@@ -99,7 +99,7 @@ async def siege(folder: Path, *extra: str) -> AsyncIterator[Siege]:
             stopped.set()
             await talk
             await _memory_is_back(besieged.at_first_bytes)
-            assert not besieged.raised
+            assert not besieged.raised, besieged.raised
             assert ann.failure is None
             assert bob.failure is None
             assert besieged.slowest_s < DELIVERED_WITHIN_S
