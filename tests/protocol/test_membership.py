@@ -270,3 +270,18 @@ def test_damaged_rows_are_left_out(net: FakeNet) -> None:
     ann.store.tables["members"] = {b"short": b"", lobby() + ann.peer: b"?"}
     ann = net.restart(ann)
     assert ann.data.membership.book(lobby()).members() == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_last_join_says_what_is_read_first(net: FakeNet, restarted: bool) -> None:
+    """The lobby was joined at the first start: who joins it again latest first means it, in the next life too."""
+    ann = net.node("ann")
+    ann.join()
+    net.run(0.1)
+    ann.join(latest_first=True)
+    net.run(0.1)
+    if restarted:
+        ann = net.restart(ann)
+    assert ann.data.ledger.rooms[lobby()].latest_first
+    ann.join()
+    assert not ann.data.ledger.rooms[lobby()].latest_first

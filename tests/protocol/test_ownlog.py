@@ -10,6 +10,7 @@ from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, peer_of, quick
 from zmqchat.history.batch import BatchHeader, peek
 from zmqchat.model.ids import LogKey
+from zmqchat.model.limits import LOGS_PER_AUTHOR_MAX
 from zmqchat.protocol.data_effects import OwnFailed, OwnLogDrawn
 from zmqchat.protocol.data_facts import OwnLogAhead
 from zmqchat.wire.frames import Have, HaveEntry
@@ -149,6 +150,21 @@ def test_mere_words_make_us_draw_a_few_times_only(net: FakeNet) -> None:
     twin = Author("ann")
     eve.push(twin.batch(log=ann.data.ledger.own_log, first=50))
     assert reasons(ann).count("ahead") == 5
+
+
+def test_mere_words_take_none_of_the_last_numbers(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often we start anew, a liar leaves us numbers that real reasons may need."""
+    monkeypatch.setattr("zmqchat.protocol.ownlog.LOGS_KEPT", LOGS_PER_AUTHOR_MAX - 6)
+    ann = living(net)
+    for life in range(5):
+        eve = Stranger(net, ann)
+        for attempt in range(3):
+            entry = HaveEntry(ann.peer, ann.data.ledger.own_log, bytes(8), 99)
+            eve.send(Have(room=lobby(), holder=eve.peer, entries=(entry,)))
+            ann.say(f"{life} {attempt}")
+            net.run(0.1)
+        ann = net.restart(ann)
+    assert len(ann.data.ledger.rooms[lobby()].frontier.of_author(ann.peer)) == 6
 
 
 def test_own_clock_put_right_draws_a_number_and_starts_anew(net: FakeNet) -> None:

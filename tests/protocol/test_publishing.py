@@ -6,13 +6,23 @@ import pytest
 
 from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby
-from zmqchat.history.batch import BatchHeader, open_batch, peek
+from zmqchat.history.batch import Batch, BatchHeader, open_batch, peek
+from zmqchat.history.frontier import Load, Outcome, Placement
+from zmqchat.history.ranges import Link
 from zmqchat.model.errors import BadText, MessageTooLarge, NotStored, UsageError
 from zmqchat.model.events import Event, Head, Kind
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey
-from zmqchat.model.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PENDING_BYTES_MAX, TEXT_BYTES_MAX
+from zmqchat.model.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_EVENTS_MAX,
+    LOGS_PER_AUTHOR_MAX,
+    PENDING_BYTES_MAX,
+    TEXT_BYTES_MAX,
+)
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored
+from zmqchat.protocol.effects import Notice
+from zmqchat.protocol.ledger import Group
 from zmqchat.protocol.publishing import check_text
 from zmqchat.wire.events import decode_event
 
@@ -188,3 +198,60 @@ def test_commit_of_a_large_backlog_takes_several_batches(net: FakeNet, ann: Fake
     net.run(10.0)
     assert ann.store.commits - commits <= 4
     assert len(ann.texts()) == 10 * BATCH_EVENTS_MAX
+
+
+def fill_logs(net: FakeNet, node: FakeNode) -> None:
+    """Let every log of the node's author be in use, and the node write under a further one."""
+    eve, twin = Stranger(net, node), Author(node.name)
+    for log in range(1, LOGS_PER_AUTHOR_MAX):
+        eve.push(twin.batch(log=log))
+    net.run(1.0)
+    node.data.own_log._draw("moved")
+    node.told.clear()
+
+
+def test_one_log_of_ours_too_many_is_refused_and_its_author_told(net: FakeNet, ann: FakeNode) -> None:
+    """The 257th log of our own fails each post with the reason, tells it once, and stops nothing else."""
+    fill_logs(net, ann)
+    posted = ann.say("more")
+    net.run(0.1)
+    posted += ann.say("and more")
+    net.run(0.1)
+    failed = ann.of(OwnFailed)
+    assert [(effect.log, effect.full) for effect in failed] == [(said.log, False) for said in posted]
+    assert all(effect.first <= said.number < effect.end for effect, said in zip(failed, posted, strict=True))
+    assert f"{LOGS_PER_AUTHOR_MAX} logs" in failed[0].detail
+    (notice,) = ann.of(Notice)
+    assert "lobby" in notice.text and not ann.data.publishing.is_pending(lobby())
+    ann.join("other")
+    ann.say("here", room="other")
+    net.run(0.1)
+    assert ann.texts("other") == ["here"]
+
+
+def test_room_is_left_without_a_word_where_none_can_be_said(net: FakeNet, ann: FakeNode) -> None:
+    """The goodbye finds no place in the log: the room is left all the same."""
+    fill_logs(net, ann)
+    ann.leave()
+    net.run(0.1)
+    assert not ann.data.ledger.is_joined(lobby()) and lobby() not in ann.topics
+
+
+def test_what_was_sealed_before_a_refusal_is_kept(net: FakeNet, ann: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch without a place gives up itself and what waits behind it, and counts as pending no more."""
+    place, outcomes = Group.place, [Outcome.PLACED, Outcome.FULL]
+
+    def refusing(group: Group, batch: Batch, loaded: dict[Load, list[Link]]) -> Placement:
+        key = LogKey(batch.author, batch.log)
+        return place(group, batch, loaded) if outcomes.pop(0) is Outcome.PLACED else Placement(Outcome.FULL, key, key)
+
+    monkeypatch.setattr(Group, "place", refusing)
+    ids = ann.say(*("x" for _ in range(BATCH_EVENTS_MAX + 5)))
+    net.run(0.1)
+    (stored,), (failed,) = ann.of(OwnStored), ann.of(OwnFailed)
+    assert (stored.end, failed.first, failed.end) == (failed.first, ids[BATCH_EVENTS_MAX].number, ids[-1].number + 1)
+    assert not ann.data.publishing.is_pending(lobby()) and ann.data.publishing.pending_bytes(lobby()) == 0
+    monkeypatch.undo()
+    (again,) = ann.say("again")
+    net.run(0.1)
+    assert again.number == failed.first and ann.texts()[-1] == "again"

@@ -108,6 +108,13 @@ class BehindPeer(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnGivenUp(Fact):
+    """From publishing: events of ours in this room were given up."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnLogAhead(Fact):
     """There is more of our own current log elsewhere than here.
 

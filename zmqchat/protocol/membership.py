@@ -27,7 +27,7 @@ from zmqchat.model.events import Event, Kind, MemberAction
 from zmqchat.model.ids import PEER_ID_BYTES, ROOM_ID_BYTES, LogKey, PeerId, RoomId
 from zmqchat.model.limits import ROOMS_MAX, SUMMARY_ENTRIES_MAX
 from zmqchat.protocol.data_effects import MemberChanged
-from zmqchat.protocol.data_facts import BatchesStored, CommitWanted, ReadTold, RoomJoined, RoomLeft
+from zmqchat.protocol.data_facts import BatchesStored, CommitWanted, OwnGivenUp, ReadTold, RoomJoined, RoomLeft
 from zmqchat.protocol.effects import Effect, Notice, SetTimer, SetTopics
 from zmqchat.protocol.facts import Fact, Instant, JoinRoom, LeaveRoom, NodeStarted, ReadUpTo, Rename, TimerFired
 from zmqchat.protocol.ledger import Group, Ledger
@@ -87,6 +87,7 @@ class Membership(Machine):
             Rename: self._rename,
             ReadUpTo: self._read_up_to,
             BatchesStored: self._stored,
+            OwnGivenUp: self._given_up,
             TimerFired: self._timer_fired,
         }
 
@@ -130,6 +131,9 @@ class Membership(Machine):
             entry.name = fact.name
             self._rooms_changed(fact.room)
             self.outbox.append(RoomJoined(room=fact.room))
+        elif entry.latest_first != fact.latest_first:
+            entry.latest_first = fact.latest_first
+            self._write(ROOMS_TABLE, fact.room, entry.row())
         for kind, body in self._due_events(fact.room):
             self._publishing.post(fact.room, kind, (body,), at, after=())
 
@@ -150,6 +154,10 @@ class Membership(Machine):
             number = self._leaving.get(stored.batch.room)
             if stored.peer is None and number is not None and number < stored.batch.end:
                 self._left(stored.batch.room)
+
+    def _given_up(self, fact: OwnGivenUp, _at: Instant) -> None:
+        if fact.room in self._leaving and not self._publishing.is_pending(fact.room):
+            self._left(fact.room)
 
     def _left(self, room: RoomId) -> None:
         del self._leaving[room]

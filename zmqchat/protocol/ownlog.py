@@ -15,7 +15,8 @@ that is ahead clears the doubt. `doubt_s` says how long a caller that can wait s
 can't gets a new number at once, which is always safe.
 
 A peer's word that it holds more is free, and each number costs a place among LOGS_PER_AUTHOR_MAX, so
-unproven words make us draw UNPROVEN_DRAWS_MAX times; beyond that only a batch with our signature does.
+unproven words make us draw UNPROVEN_DRAWS_MAX times a run, and never where that would take one of the last
+LOGS_KEPT numbers of a room; beyond that only a batch with our signature does.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from random import Random
 from zmqchat.history.clock import HybridClock
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey
-from zmqchat.model.limits import CLOCK_AHEAD_MS_MAX, NUMBER_MAX
+from zmqchat.model.limits import CLOCK_AHEAD_MS_MAX, LOGS_PER_AUTHOR_MAX, NUMBER_MAX
 from zmqchat.protocol.data_effects import OwnLogDrawn
 from zmqchat.protocol.data_facts import ExchangeEnded, OwnLogAhead
 from zmqchat.protocol.effects import Effect
@@ -36,6 +37,9 @@ from zmqchat.protocol.ledger import Group, Ledger
 from zmqchat.protocol.machine import Machine
 
 UNPROVEN_DRAWS_MAX = 4
+LOGS_KEPT = LOGS_PER_AUTHOR_MAX // 4
+"""Numbers of a room that no peer's mere word can use up, in however many runs."""
+
 OWN_LOG_ROW = b"own-log"
 """The key in table `meta`."""
 
@@ -139,10 +143,17 @@ class OwnLog(Machine):
 
     def _ahead(self, fact: OwnLogAhead, _at: Instant) -> None:
         if not fact.proven:
-            if self._unproven >= UNPROVEN_DRAWS_MAX:
+            if self._unproven >= UNPROVEN_DRAWS_MAX or self._logs_used() >= LOGS_PER_AUTHOR_MAX - LOGS_KEPT:
                 return
             self._unproven += 1
         self._draw("ahead")
+
+    def _logs_used(self) -> int:
+        """How many numbers we have used, in the room where they are the most."""
+        rooms = self._ledger.rooms.values()
+        return max(
+            (len({key.log for key, _ in entry.frontier.of_author(self._ledger.me)}) for entry in rooms), default=0
+        )
 
 
 def _nobody(_old: int, _reason: str) -> list[Effect | Fact]:

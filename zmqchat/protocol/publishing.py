@@ -7,6 +7,7 @@ one (one when people type, a few full ones when a program streams); they leave w
 
     waiting --contribute--> in the group --committed--> OwnStored, BatchesStored
                                          --failed-----> OwnFailed, with all that waits behind it
+            --no place in the log (LOGS_PER_AUTHOR_MAX)-> OwnFailed, OwnGivenUp and, once a room, a Notice
 
 A failed commit takes what waits behind it along: the numbers in the ids that `post` gave would leave a
 hole. The head is then what is on disk. `OwnLog` says when another log number is drawn; that too fails
@@ -31,12 +32,13 @@ from zmqchat.model.limits import (
     BATCH_BYTES_MAX,
     BATCH_EVENTS_MAX,
     EVENT_BYTES_MAX,
+    LOGS_PER_AUTHOR_MAX,
     PENDING_BYTES_MAX,
     TEXT_BYTES_MAX,
 )
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored
-from zmqchat.protocol.data_facts import BatchesStored, CommitWanted
-from zmqchat.protocol.effects import Effect
+from zmqchat.protocol.data_facts import BatchesStored, CommitWanted, OwnGivenUp
+from zmqchat.protocol.effects import Effect, Notice
 from zmqchat.protocol.facts import Fact, Instant
 from zmqchat.protocol.ledger import Group, Ledger
 from zmqchat.protocol.machine import Machine
@@ -124,6 +126,7 @@ class Publishing(Machine):
         self._entropy = entropy
         self._waiting: dict[RoomId, _Waiting] = {}
         self._heads: dict[RoomId, dict[PeerId, Head]] = {}
+        self._refused: set[RoomId] = set()
         self._pool = b""
         self._commit_wanted = False
         self.prefaces: Prefaces = _no_prefaces
@@ -243,20 +246,19 @@ class Publishing(Machine):
     def contribute(self, group: Group, at: Instant) -> None:
         """Seal what waits, at most BATCHES_AT_ONCE_MAX batches a room."""
         self._commit_wanted = False
-        for room, waiting in self._waiting.items():
+        for room, waiting in list(self._waiting.items()):
             if waiting.drafts:
                 self._own_log.contribute(group)
                 self._seal(group, room, waiting, at)
 
     def _seal(self, group: Group, room: RoomId, waiting: _Waiting, at: Instant) -> None:
         key = self._own_key()
-        waiting.sealed = True
         for _ in range(BATCHES_AT_ONCE_MAX):
             if not waiting.drafts:
                 return
             frontier = group.frontier(room, key)
             last = frontier.ranges[-1] if frontier is not None and frontier.ranges else None
-            draft = waiting.drafts.popleft()
+            draft = waiting.drafts[0]
             batch = seal(
                 room=room,
                 log=key.log,
@@ -268,10 +270,32 @@ class Publishing(Machine):
                 crypto=self._crypto,
             )
             placement = group.place(batch, {})
-            # Only a log that `intake` found to be forked or longer elsewhere refuses: OwnLog has drawn another then.
-            assert placement.outcome is Outcome.PLACED, placement
+            if placement.outcome is not Outcome.PLACED:
+                group.notes += self._refuse(room, waiting, key.log, placement.outcome)
+                return
             group.keep(batch, placement, None, live=True)
+            waiting.drafts.popleft()
+            waiting.sealed = True
             waiting.first = batch.end
+
+    def _refuse(self, room: RoomId, waiting: _Waiting, log: int, outcome: Outcome) -> list[Effect | Fact]:
+        """There is no place for what waits: it is given up, but for what the group holds already."""
+        why = f"it has no place in our log ({outcome.value})"
+        if outcome is Outcome.LOGS_FULL:
+            why = f"this identity has begun {LOGS_PER_AUTHOR_MAX} logs in the room, the most that every node keeps"
+        lost = self._given_up(room, waiting, log)
+        if waiting.sealed:
+            waiting.size_bytes -= sum(len(event) for draft in waiting.drafts for event in draft.events)
+            waiting.drafts.clear()
+            waiting.next = waiting.first
+        else:
+            del self._waiting[room]
+        told = _told_lost(lost, full=False, detail=why)
+        if room not in self._refused:
+            self._refused.add(room)
+            name = self._ledger.rooms[room].name
+            told.append(Notice(text=f"nothing more can be said in room {name}: {why}; a new home can speak there"))
+        return told
 
     def committed(self, group: Group, _at: Instant) -> list[Effect | Fact]:
         """Our batches are durable: their numbers are told, and the room has space again."""
@@ -299,23 +323,24 @@ class Publishing(Machine):
             if waiting.sealed:
                 lost += self._given_up(room, waiting, self._ledger.own_log)
                 del self._waiting[room]
-        return [
-            OwnFailed(room=room, log=log, first=first, end=end, full=full, detail=detail)
-            for room, log, first, end in lost
-        ]
+        return _told_lost(lost, full=full, detail=detail)
 
     def _log_changed(self, old_log: int, reason: str) -> list[Effect | Fact]:
         """Another log number was drawn: what waits under the old one is given up, what is under way is not."""
         lost = [part for room, waiting in self._waiting.items() for part in self._given_up(room, waiting, old_log)]
         self._waiting.clear()
-        detail = f"a new log was begun ({reason}): send it again"
-        return [
-            OwnFailed(room=room, log=log, first=first, end=end, full=False, detail=detail)
-            for room, log, first, end in lost
-        ]
+        return _told_lost(lost, full=False, detail=f"a new log was begun ({reason}): send it again")
 
     def _given_up(self, room: RoomId, waiting: _Waiting, log: int) -> list[tuple[RoomId, int, int, int]]:
         return [(room, log, waiting.first, waiting.next)] if waiting.first < waiting.next else []
+
+
+def _told_lost(lost: Sequence[tuple[RoomId, int, int, int]], *, full: bool, detail: str) -> list[Effect | Fact]:
+    told: list[Effect | Fact] = []
+    for room, log, first, end in lost:
+        told.append(OwnFailed(room=room, log=log, first=first, end=end, full=full, detail=detail))
+        told.append(OwnGivenUp(room=room))
+    return told
 
 
 def _fill(draft: Draft, events: list[bytes], digests: list[bytes], start: int) -> int:
