@@ -143,7 +143,7 @@ async def test_what_the_store_says_comes_as_facts(bench: Bench) -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_pages_come_as_facts(bench: Bench, fails: bool) -> None:
-    """A page that can't be read is an empty one: the machine that waits for it goes on."""
+    """A page that can't be read comes as one that failed: the machine that waits for it goes on."""
     load: Any = LoadRange(token=3, room=None, key=None, first=0, end=9, bytes_max=1)  # type: ignore[arg-type]  # not looked at
     bench.runner._load_range(load)
     if fails:
@@ -152,7 +152,7 @@ async def test_pages_come_as_facts(bench: Bench, fails: bool) -> None:
         bench.parts.loads[0].set_result((b"batch",))
     while not bench.mesh.handled:
         await asyncio.sleep(0)
-    assert bench.mesh.handled == [RangeLoaded(token=3, batches=() if fails else (b"batch",))]
+    assert bench.mesh.handled == [RangeLoaded(token=3, batches=() if fails else (b"batch",), failed=fails)]
 
 
 async def test_a_broken_machine_stops_the_node(bench: Bench) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, quick
+from zmqchat.protocol.delivery import Delivery
 from zmqchat.protocol.facts import Instant
 from zmqchat.wire.frames import Have, HaveEntry, Page, Want
 
@@ -175,6 +179,64 @@ def test_rows_that_can_not_be_read_become_a_gap(net: FakeNet) -> None:
     net.run(3.0)
     assert ann.texts() == ["0", "3"]
     assert [(gap.first, gap.end) for gap in ann.gaps()] == [(1, 3)]
+
+
+def test_row_that_is_missing_or_damaged_becomes_a_gap_of_its_own(net: FakeNet) -> None:
+    """What can be read behind it is delivered, and no slot stays taken."""
+    ann = joined(net)
+    eve = Stranger(net, ann)
+    chain = eve.chain(5)
+    eve.push(*chain[1:])
+    net.run(0.5)
+    rows = ann.store.batches[(lobby(), eve.key())]
+    rows[3] = replace(rows[3], raw=b"rubbish")
+    del rows[2]
+    eve.push(chain[0])
+    net.run(0.5)
+    assert ann.texts() == ["0", "3", "4"]
+    assert [(gap.first, gap.end) for gap in ann.gaps()] == [(1, 3)]
+    assert not ann.data.delivery._backlogs
+
+
+def test_store_that_can_not_be_read_for_a_while_makes_no_gap(net: FakeNet) -> None:
+    """A failing read says nothing of what is stored: it is tried again, however long it takes."""
+    ann = joined(net)
+    eve, bob = Stranger(net, ann), Stranger(net, ann, "bob")
+    chain = eve.chain(4)
+    eve.push(chain[1], chain[2])
+    net.run(0.5)
+    ann.store.unreadable = True
+    eve.push(chain[0], chain[3])
+    net.run(100.0)
+    bob.push(bob.batch(("bob's",)))
+    net.run(1.0)
+    assert sorted(ann.texts()) == ["0", "bob's"] and not ann.gaps()
+    assert ann.data.delivery.waits(lobby(), eve.key())
+    ann.store.unreadable = False
+    net.run(1.1)
+    assert ann.texts()[2:] == ["1", "2", "3"] and not ann.gaps()
+
+
+def test_load_of_which_nothing_can_be_numbered_takes_no_slot(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No commit follows it, so nothing would ever end its turn: others go on, and it is looked at again."""
+    monkeypatch.setattr("zmqchat.protocol.delivery.LOADS_AT_ONCE_MAX", 1)
+    ann = joined(net)
+    authors = [Stranger(net, ann, name) for name in ("eve", "bob")]
+    chains = [author.chain(3) for author in authors]
+    for author, chain in zip(authors, chains, strict=True):
+        author.push(*chain[1:])
+    net.run(0.5)
+    number = Delivery._number
+    useless = iter([True])
+
+    def numbering(*arguments: Any) -> bool:
+        return False if next(useless, False) else number(*arguments)
+
+    monkeypatch.setattr(Delivery, "_number", numbering)
+    for author, chain in zip(authors, chains, strict=True):
+        author.push(chain[0])
+    net.run(2.0)
+    assert sorted(ann.texts()) == ["0", "0", "1", "1", "2", "2"] and not ann.gaps()
 
 
 def test_live_is_what_was_pushed_or_sealed_after_we_were_up_to_date(net: FakeNet) -> None:

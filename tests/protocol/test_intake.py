@@ -22,7 +22,7 @@ from zmqchat.protocol.data_effects import LogDenied, LogForked
 from zmqchat.protocol.data_facts import BatchReceived
 from zmqchat.wire.batches import BATCH_LABEL, HEADER, unpack_batch
 from zmqchat.wire.events import encode_event
-from zmqchat.wire.frames import Denied, Have, Page, Push, Summary, Want, encode
+from zmqchat.wire.frames import Denied, Have, HaveEntry, Page, Push, Summary, Want, encode
 
 
 @pytest.fixture
@@ -235,6 +235,41 @@ def test_far_batches_wait_in_a_bounded_buffer_and_fit_later(net: FakeNet) -> Non
     assert ann.data.intake.far_batches(eve.peer) <= FAR_BATCHES_MAX
     held = ann.data.ledger.rooms[lobby()].frontier[eve.key()].held()
     assert held[0][0] == 0 and held[0][1] > 10
+
+
+def test_page_with_a_far_batch_is_settled_at_once(net: FakeNet) -> None:
+    """What waits without an end in the far buffer holds up no request, whoever brings it again."""
+    ann = joined(net)
+    eve, bob = Stranger(net, ann), Stranger(net, ann, "bob")
+    chain = eve.chain(40)
+    eve.push(*chain[1::2])
+    net.run(0.5)
+    assert ann.data.intake.far_batches(eve.peer)
+    for peer in (eve, bob):
+        end = chain[-1].end
+        peer.send(Have(room=lobby(), holder=peer.peer, entries=(HaveEntry(eve.peer, 1, bytes(8), end),)))
+        net.run(0.1)
+        far = tuple(batch.raw for batch in chain[-3::2])
+        while wants := peer.frames(Want):
+            for want in wants:
+                peer.send(Page(request=want.request, batches=far, done=True))
+            net.run(0.1)
+    assert ann.data.fetching.requests == 0 and not ann.faults
+
+
+def test_store_that_can_not_be_read_tells_no_fork(net: FakeNet) -> None:
+    """What only the rows could tell is given up unacknowledged, and taken when it comes again."""
+    ann = joined(net)
+    eve = Stranger(net, ann)
+    chain = eve.chain(20)
+    eve.push(*chain)
+    net.run(1.0)
+    fork = eve.batch(("fork",), after=chain[9])
+    for unreadable in (True, False):
+        ann.store.unreadable = unreadable
+        eve.push(fork)
+        net.run(1.0)
+        assert bool(ann.texts().count("fork")) is not unreadable
 
 
 def test_far_buffer_goes_with_its_peer(net: FakeNet) -> None:

@@ -196,3 +196,25 @@ def test_dropped_request_is_not_answered(net: FakeNet, ann: FakeNode) -> None:
     asker.wants.clear()
     net.run(2.0)
     assert not bob.frames(Page)
+
+
+def test_store_that_can_not_be_read_for_a_while_delays_a_page(net: FakeNet, ann: FakeNode) -> None:
+    """One failing read does not mean that nothing is held."""
+    bob = Stranger(net, ann, "bob")
+    ann.store.unreadable = True
+    bob.send(want())
+    net.run(0.5)
+    assert not bob.frames(Page)
+    ann.store.unreadable = False
+    net.run(1.0)
+    assert bob.frames(Page)[0].batches
+
+
+def test_store_that_can_not_be_read_sends_the_asker_elsewhere(net: FakeNet, ann: FakeNode) -> None:
+    """After a few tries the answer is that there is nothing, so that others are asked."""
+    bob = Stranger(net, ann, "bob")
+    ann.store.unreadable = True
+    bob.send(want())
+    net.run(5.0)
+    assert [(page.batches, page.done) for page in bob.frames(Page)] == [((), True)]
+    assert ann.data.serving.waiting(bob.peer) == 0

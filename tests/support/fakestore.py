@@ -12,6 +12,7 @@ class FakeStore:
 
     delay_s    between Store or LoadRange and its answer
     failing    None, "full" or "broken": what becomes of each Store
+    unreadable whether each LoadRange fails
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,7 @@ class FakeStore:
         self.tables: dict[str, dict[bytes, bytes]] = {}
         self.delay_s = 0.001
         self.failing: str | None = None
+        self.unreadable = False
         self.store_id = b"store-0000000000"
         self.generation = 1
         self.commits = 0
@@ -57,6 +59,8 @@ class FakeStore:
 
     def load(self, load: LoadRange) -> RangeLoaded:
         """Whole batches that hold numbers of the range, as the real store reads them."""
+        if self.unreadable:
+            return RangeLoaded(token=load.token, batches=(), failed=True)
         rows = self.batches.get((load.room, load.key), {})
         found = sorted(
             (row for row in rows.values() if row.first < load.end and load.first < row.end), key=lambda r: r.end

@@ -180,8 +180,8 @@ class Runner:
             )
 
         def done(future: Future[tuple[bytes, ...]]) -> None:
-            batches = () if future.cancelled() or future.exception() is not None else future.result()
-            fact = RangeLoaded(token=effect.token, batches=batches)
+            failed = future.cancelled() or future.exception() is not None
+            fact = RangeLoaded(token=effect.token, batches=() if failed else future.result(), failed=failed)
             try:
                 self._loop.call_soon_threadsafe(self.feed, fact)
             except RuntimeError:

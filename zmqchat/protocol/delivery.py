@@ -9,6 +9,9 @@ commit (`ledger.Group.keep`). This machine does the rest, looking at each log th
                                              sending the missing part; then a gap gets a number, and what
                                              is above it follows. What fills it later is backfill
 
+A store that can't be read says nothing of what it holds, so that load is tried again after RETRY_S; what a
+readable store turns out not to hold is a gap.
+
 In a room that is read latest first a gap waits for nothing until the room was up to date once.
 """
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from zmqchat.history.batch import BatchHeader, peek
 from zmqchat.history.clock import hlc_of
@@ -36,7 +40,7 @@ LOADS_AT_ONCE_MAX = 4
 """Logs that are being numbered at once."""
 
 RETRY_S = 1.0
-"""How long numbering rests after a commit failed."""
+"""How long a log rests after a load or a commit failed."""
 
 GRACE = 0.1
 """The part of gap_wait_s that a gap is given though nobody is known to send what is missing."""
@@ -48,12 +52,15 @@ _Place = tuple[RoomId, LogKey]
 class _Backlog:
     """A log whose stored batches are being numbered.
 
+    first     where the load begins
+    end       where it ends
     loaded    what the load brought; None until then
     numbered  the group under way has them
     """
 
     token: int
     stored: LogKey
+    first: int
     end: int
     loaded: tuple[bytes, ...] | None = None
     numbered: bool = False
@@ -75,6 +82,7 @@ class Delivery(Machine):
         self._backlogs: dict[_Place, _Backlog] = {}
         self._queue: dict[_Place, None] = {}
         self._gaps: dict[_Place, float] = {}
+        self._retries: dict[_Place, float] = {}
         self._due: dict[_Place, None] = {}
         self._told: dict[_Place, None] = {}
         self._timer_at_s: float | None = None
@@ -87,7 +95,8 @@ class Delivery(Machine):
 
     def waits(self, room: RoomId, key: LogKey) -> bool:
         """Whether something of this log is held that is not delivered yet."""
-        return (room, key) in self._gaps or (room, key) in self._backlogs or (room, key) in self._queue
+        place = (room, key)
+        return any(place in waiting for waiting in (self._gaps, self._retries, self._backlogs, self._queue))
 
     # Looking at logs ---------------------------------------------------------------------------
 
@@ -102,6 +111,7 @@ class Delivery(Machine):
             self._gaps.pop(place, None)
         elif frontier.deliverable_end > frontier.delivered:
             self._gaps.pop(place, None)
+            self._retries.pop(place, None)
             self._queue[place] = None
             self._load_next(out)
         elif frontier.next_held(frontier.delivered) is None:
@@ -121,7 +131,7 @@ class Delivery(Machine):
             if frontier is None or frontier.deliverable_end <= frontier.delivered:
                 continue
             extent = frontier.stored(frontier.delivered, frontier.deliverable_end)[0]
-            backlog = _Backlog(next(self._tokens), key._replace(branch=extent.branch), extent.end)
+            backlog = _Backlog(next(self._tokens), key._replace(branch=extent.branch), extent.first, extent.end)
             self._backlogs[place] = backlog
             out.append(
                 LoadRange(
@@ -134,11 +144,22 @@ class Delivery(Machine):
                 )
             )
 
-    def _range_loaded(self, fact: RangeLoaded, _at: Instant) -> None:
-        for backlog in self._backlogs.values():
-            if backlog.token == fact.token:
-                backlog.loaded = fact.batches
-                self.outbox.append(CommitWanted())
+    def _range_loaded(self, fact: RangeLoaded, at: Instant) -> None:
+        place = next((place for place, backlog in self._backlogs.items() if backlog.token == fact.token), None)
+        if place is None:
+            return
+        if fact.failed:
+            self._give_way(place, self.outbox, at)
+            self._load_next(self.outbox)
+        else:
+            self._backlogs[place].loaded = fact.batches
+            self.outbox.append(CommitWanted())
+
+    def _give_way(self, place: _Place, out: list[Effect | Fact], at: Instant) -> None:
+        """Nothing could be numbered: others take its turn, and it is looked at again after a while."""
+        del self._backlogs[place]
+        self._retries[place] = at.now_s + RETRY_S
+        self._set_timer(out, at)
 
     def _up_to_date(self, fact: UpToDate, at: Instant) -> None:
         room = self._ledger.rooms[fact.room]
@@ -147,14 +168,15 @@ class Delivery(Machine):
 
     # Committing --------------------------------------------------------------------------------
 
-    def contribute(self, group: Group, _at: Instant) -> None:
+    def contribute(self, group: Group, at: Instant) -> None:
         """Number what was loaded, and the gaps that have waited long enough."""
-        for (room, key), backlog in self._backlogs.items():
-            frontier = group.frontier(room, key)
+        for (room, key), backlog in list(self._backlogs.items()):
             if backlog.loaded is not None:
-                backlog.numbered = True
-                if frontier is not None:
-                    self._number(group, room, key, backlog, frontier)
+                frontier = group.frontier(room, key)
+                backlog.numbered = frontier is not None and self._number(group, room, key, backlog, frontier)
+                if not backlog.numbered:
+                    # It writes nothing, so perhaps there is no commit whose end would look at it again.
+                    self._give_way((room, key), group.notes, at)
         self._told, self._due = self._due, {}
         for room, key in self._told:
             frontier = group.frontier(room, key)
@@ -163,21 +185,25 @@ class Delivery(Machine):
                 group.arrive(room, key, frontier.delivered, held, 0, None)
                 group.put_frontier(room, key, frontier.with_delivered(held))
 
-    def _number(self, group: Group, room: RoomId, key: LogKey, backlog: _Backlog, frontier: LogFrontier) -> None:
+    def _number(self, group: Group, room: RoomId, key: LogKey, backlog: _Backlog, frontier: LogFrontier) -> bool:
+        """Give numbers from where delivery stands; whether there were any to give."""
         position = frontier.delivered
         entry = self._ledger.rooms[room]
-        for raw in backlog.loaded or ():
-            header = peek(raw)
-            if isinstance(header, BatchHeader) and header.first <= position < header.end:
+        loaded = [(header, raw) for raw in backlog.loaded or () if isinstance(header := peek(raw), BatchHeader)]
+        held = min((header.first for header, _raw in loaded), default=backlog.end)
+        if position == backlog.first < held:
+            # The rows that the frontier names are not there: a gap is better than a cursor that stands still.
+            group.arrive(room, key, position, held, 0, None)
+            position = held
+        for header, raw in loaded:
+            if header.first <= position < header.end:
                 live = entry.is_live(header.sealed_at, pushed=False)
                 group.arrive(room, backlog.stored, position, header.end, header.end, raw, live=live)
                 position = header.end
-        if not backlog.loaded and position < backlog.end:
-            # The rows that the frontier names can't be read: a gap is better than a cursor that stands still.
-            group.arrive(room, key, position, backlog.end, 0, None)
-            position = backlog.end
-        if position > frontier.delivered:
-            group.put_frontier(room, key, frontier.with_delivered(position))
+        if position == frontier.delivered:
+            return False
+        group.put_frontier(room, key, frontier.with_delivered(position))
+        return True
 
     def committed(self, group: Group, at: Instant) -> list[Effect | Fact]:
         """Look at each log that moved: more to load, another gap, or done."""
@@ -190,7 +216,9 @@ class Delivery(Machine):
 
     def failed(self, _group: Group, _full: bool, _detail: str, at: Instant) -> list[Effect | Fact]:
         """Nothing was numbered: what waits is tried again after a while, as a gap that is due is."""
-        for place in (*self._forget_numbered(), *self._told):
+        for place in self._forget_numbered():
+            self._retries[place] = at.now_s + RETRY_S
+        for place in self._told:
             self._gaps[place] = at.now_s + RETRY_S
         out: list[Effect | Fact] = []
         self._set_timer(out, at)
@@ -213,6 +241,9 @@ class Delivery(Machine):
 
     def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
         self._timer_at_s = None
+        for place in [place for place, at_s in self._retries.items() if at_s <= at.now_s]:
+            del self._retries[place]
+            self._look(place, self.outbox, at)
         for place, since_s in list(self._gaps.items()):
             if self._due_s(place, since_s) <= at.now_s:
                 del self._gaps[place]
@@ -228,7 +259,8 @@ class Delivery(Machine):
             self.outbox.append(CommitWanted())
 
     def _set_timer(self, out: list[Effect | Fact], at: Instant) -> None:
-        at_s = min((self._due_s(place, since_s) for place, since_s in self._gaps.items()), default=None)
+        due_s = (self._due_s(place, since_s) for place, since_s in self._gaps.items())
+        at_s = min(chain(due_s, self._retries.values()), default=None)
         if at_s is not None:
             at_s = max(at_s, at.now_s)
         if at_s != self._timer_at_s:

@@ -231,10 +231,14 @@ class StoreFailed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeLoaded(Fact):
-    """The answer to LoadRange: whole batches in order, as stored; empty where there is nothing."""
+    """The answer to LoadRange: whole batches in order, as stored; empty where there is nothing.
+
+    failed  the store could not be read, so `batches` says nothing of what it holds
+    """
 
     token: int
     batches: tuple[bytes, ...]
+    failed: bool = False
 
 
 # Orders from the application ------------------------------------------------------------------------

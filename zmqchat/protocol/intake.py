@@ -7,7 +7,8 @@ verified, and waits for the next commit, where it gets its place (history/fronti
     waiting --contribute--> PLACED       in the group; settled when that is durable
                             DUPLICATE    settled, and whoever pushed it is told that we hold it
                             COVERED      the stored batches that tell are loaded; then it waits again
-                            FULL         it waits in the far buffer of its sender until its log moves
+                            FULL         it waits in the far buffer of its sender until its log moves;
+                                         requests that it came by are settled, as there is no end to that wait
                             LOGS_FULL    refused: DENIED to the sender and the author
 
 Blame: who sends what does not verify is at fault, whoever wrote it, as each node verifies before it
@@ -62,6 +63,7 @@ class _Item:
     live    it was pushed first
     pushed  whoever brought it waits for a HAVE; else for the settling of its request
     others  who also brought it: (peer, request) and whether it was pushed
+    far     it is in the far buffer
     """
 
     batch: Batch
@@ -72,6 +74,7 @@ class _Item:
     others: dict[tuple[PeerId, int], bool] = field(default_factory=dict)
     loaded: dict[Load, list[Link]] = field(default_factory=dict)
     loading: int = 0
+    far: bool = False
 
     def senders(self) -> dict[tuple[PeerId, int], bool]:
         """All who brought it, by (peer, request), and whether they pushed it."""
@@ -126,6 +129,9 @@ class Intake(Machine):
         raw, peer = fact.raw, fact.peer
         seen = self._seen.get(raw[-_SIGNATURE_BYTES:])
         if isinstance(seen, _Item):
+            if seen.far and not fact.pushed:
+                self._settle(fact, kept=True)
+                return
             seen.others[(peer, fact.request)] = fact.pushed
             return
         if seen is not None:
@@ -270,7 +276,7 @@ class Intake(Machine):
         item.loaded[load] = [batch for batch in stored if isinstance(batch, Batch)]
         item.loading -= 1
         if not item.loaded[load]:
-            # A row that the frontier names can't be read: nothing can be told, and nothing is changed.
+            # A row that the frontier names can't be read, now or ever: nothing can be told, and nothing is changed.
             self._looking = {token: entry for token, entry in self._looking.items() if entry[0] is not item}
             self._give_up(item, self.outbox)
         elif not item.loading:
@@ -285,7 +291,7 @@ class Intake(Machine):
         for (peer, request), pushed in item.senders().items():
             if not pushed:
                 notes.append(BatchSettled(peer=peer, request=request, kept=True))
-        item.pushed = True
+        item.pushed = item.far = True
         item.others.clear()
         while len(far) > FAR_BATCHES_MAX or sum(len(i.batch.raw) for i in far) > FAR_BYTES_MAX:
             self._give_up(far.popleft(), notes)
@@ -297,6 +303,7 @@ class Intake(Machine):
             for item in far:
                 batch = item.batch
                 if (batch.room, batch.author, batch.log) in moved:
+                    item.far = False
                     self._waiting.append(item)
                     self._waiting_bytes += len(batch.raw)
                 else:

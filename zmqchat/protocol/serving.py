@@ -7,6 +7,8 @@ memory. A page costs a credit; without credit for sync_idle_s a request is dropp
     waiting --credit--> loading --RangeLoaded--> Page --more and credit--> loading
                                                       --nothing left--> Page(done), gone
 
+A load that fails is tried LOAD_TRIES_MAX times, RETRY_S apart; then the answer is that there is nothing here.
+
 What is asked for is clipped to what is held; for a log that is unknown the answer is one empty page. Bytes a
 second and peer are bounded: an admitted peer could loop.
 """
@@ -30,10 +32,16 @@ from zmqchat.wire.frames import Credit, Page, Want, encode
 WANTS_PER_PEER_MAX = 16
 """Requests of a peer that wait; of further ones the oldest without credit makes place, or they are ignored."""
 
+LOAD_TRIES_MAX = 3
+"""Loads of a page that may fail before others are left to be asked."""
+
+RETRY_S = 1.0
+"""How long an asker's requests rest after a load failed."""
+
 
 @dataclass(slots=True)
 class _Serving:
-    """A WANT: the numbers that are still to be sent."""
+    """A WANT: the numbers that are still to be sent, and how many loads have failed in a row."""
 
     room: RoomId
     key: LogKey
@@ -42,15 +50,20 @@ class _Serving:
     credit: int
     newest_first: bool
     at_s: float
+    failures: int = 0
 
 
 @dataclass(slots=True)
 class _Asker:
-    """A linked peer: its requests by number, the one being loaded, and the bytes that it may be sent now."""
+    """A linked peer: its requests by number, the one being loaded, and the bytes that it may be sent now.
+
+    rests_until_s  a load failed: none is begun before this
+    """
 
     wants: dict[int, _Serving] = field(default_factory=dict)
     loading: int | None = None
     token: int = 0
+    rests_until_s: float = 0.0
     budget: float = float(REPAIR_BYTES_PER_S_MAX)
     budget_at_s: float = 0.0
 
@@ -123,7 +136,7 @@ class Serving(Machine):
         )
         asker.budget_at_s = at.now_s
         for number, want in list(asker.wants.items()):
-            if asker.loading is not None or asker.budget <= 0:
+            if asker.loading is not None or asker.budget <= 0 or at.now_s < asker.rests_until_s:
                 break
             if want.credit:
                 self._load(peer, asker, number, want)
@@ -156,9 +169,19 @@ class Serving(Machine):
         for peer, asker in self._askers.items():
             if asker.loading is not None and asker.token == fact.token:
                 number, asker.loading = asker.loading, None
-                self._answer(peer, asker, number, fact.batches)
+                if not fact.failed or self._is_hopeless(asker, number, at):
+                    self._answer(peer, asker, number, fact.batches)
                 self._serve(peer, asker, at)
                 return
+
+    def _is_hopeless(self, asker: _Asker, number: int, at: Instant) -> bool:
+        """A load failed; whether there were too many."""
+        want = asker.wants.get(number)
+        if want is None:
+            return True
+        want.failures += 1
+        asker.rests_until_s = at.now_s + RETRY_S
+        return want.failures >= LOAD_TRIES_MAX
 
     def _answer(self, peer: PeerId, asker: _Asker, number: int, batches: tuple[bytes, ...]) -> None:
         want = asker.wants.get(number)
@@ -173,6 +196,7 @@ class Serving(Machine):
             want.end = headers[0].first
         else:
             want.first = headers[-1].end
+        want.failures = 0
         self._send(peer, asker, number, batches, done=not self._extents(want))
 
     def _send(self, peer: PeerId, asker: _Asker, number: int, batches: tuple[bytes, ...], *, done: bool) -> None:
@@ -200,6 +224,8 @@ class Serving(Machine):
         if any(asker.wants for asker in self._askers.values()):
             starved = any(asker.budget <= 0 for asker in self._askers.values())
             at_s = at.now_s + (0.1 if starved else self._config.sync_idle_s / 2)
+            rests = [asker.rests_until_s for asker in self._askers.values() if asker.rests_until_s > at.now_s]
+            at_s = min([at_s, *rests])
         if at_s is None or self._timer_at_s is None or at_s < self._timer_at_s:
             if at_s != self._timer_at_s:
                 self.outbox.append(SetTimer(name=(self.timer,), at_s=at_s))
