@@ -19,7 +19,7 @@ COMMAND_TIMEOUT_S = 60.0
 def environment() -> dict[str, str]:
     """What commands of tests run in: no colour, the package of this checkout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZMQCHAT_", "PYTEST_"))}
-    return {**kept, "PYTHONPATH": str(REPO), "NO_COLOR": "1", "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, "PYTHONPATH": str(REPO), "NO_COLOR": "1", "COLUMNS": "100"}
 
 
 def command_line(home: Path, *arguments: str, port: int | None = None, peer: int | None = None) -> list[str]:

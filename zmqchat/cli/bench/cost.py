@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import zmqchat
 from zmqchat.cli.bench.measure import Measured, at_most
 from zmqchat.cli.bench.processes import worker
 from zmqchat.cli.bench.proxy import CountingProxy
@@ -33,6 +36,8 @@ MIB = 2**20
 def start(effort: Effort, progress: Progress) -> list[Measured]:
     """Process start to the first peer admitted, against the bare import of the same dependencies."""
     values, plains = [], []
+    # What is installed is compiled; a checkout is not where Python may keep no bytecode.
+    compileall.compile_dir(Path(zmqchat.__file__).parent, quiet=2)
     with tempfile.TemporaryDirectory(prefix="zmqchat-bench-") as folder, worker(f"{folder}/a") as (_, opened):
         for number in range(max(3, effort.runs)):
             progress(f"start: run {number + 1}")
