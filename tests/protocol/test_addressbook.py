@@ -18,6 +18,7 @@ from zmqchat.protocol import addressbook
 from zmqchat.protocol.addressbook import (
     HEARSAY_TRIES,
     HEARSAY_WAIT_S,
+    LINK_HELD_S,
     NOTHING_TO_DIAL_S,
     SELF_WAIT_S,
     AddressBook,
@@ -152,6 +153,38 @@ def test_a_lost_peer_is_redialled_fast_and_for_ten_minutes_at_most_four_seconds_
     assert 0.75 * CONFIG.redial_gone_max_s <= max(late) <= CONFIG.redial_gone_max_s
 
 
+@pytest.mark.parametrize(("held_s", "waits_s"), [(1.0, CONFIG.redial_max_s), (LINK_HELD_S + 1.0, 0.15)])
+def test_a_link_that_flaps_is_redialled_less_and_less_often(held_s: float, waits_s: float) -> None:
+    """Each short link counts as a failed dial, up to redial_max_s; one that held for a while ends the count."""
+    made = book()
+    now_s, waits = 0.0, []
+    for _ in range(10):
+        made.learned(BOB, THERE, [], "mdns")
+        made.linked(BOB, now_s)
+        now_s += held_s
+        made.lost(BOB, now_s)
+        (target,) = (target for peer, target in made.peers() if peer == BOB)
+        waits.append(target.due_s - now_s)
+        now_s = target.due_s
+    assert max(waits) <= waits_s
+    assert waits[0] <= 0.2
+    assert waits[-1] >= (0.75 * waits_s if held_s < LINK_HELD_S else 0.05)
+
+
+def test_all_that_are_due_at_once_are_spread_by_their_number() -> None:
+    """A hall that wakes does not dial in one fifth of a second; two machines do not wait for nothing."""
+    spreads = []
+    for number in (1, 16, 200):
+        made = book()
+        for index in range(number):
+            made.sighted(THERE, peer_of(f"peer {index}"), "store", 0.0)
+        for _peer, target in made.peers():
+            target.due_s = 1_000.0
+        made.all_due(100.0)
+        spreads.append(max(target.due_s for _peer, target in made.peers()) - 100.0)
+    assert spreads[0] <= 0.125 and 1.0 < spreads[1] <= 2.0 and 1.5 < spreads[2] <= 2.0
+
+
 def test_a_stranger_waits_longer_each_time() -> None:
     """One second doubling to redial_gone_max_s."""
     made = book()
@@ -240,7 +273,7 @@ def test_facts_about_strangers_change_nothing() -> None:
     made.lost(BOB, 1.0)
     made.hold(BOB, 1.0)
     made.hold_endpoint(THERE, 1.0)
-    made.linked(BOB)
+    made.linked(BOB, 1.0)
     made.never_linked(BOB, "timeout", 1.0)
     made.failed(THERE, BOB, "refused", 1.0)
     made.failed(THERE, None, "refused", 1.0)
@@ -388,14 +421,14 @@ def test_a_bare_endpoint_becomes_a_peer_unless_it_is_configured() -> None:
 
 
 def test_who_is_in_session_is_not_dialled() -> None:
-    """Sessions are named by the caller; a link clears what failed before."""
+    """Sessions are named by the caller; a link clears what was last told of its peer."""
     made = book()
     made.sighted(THERE, BOB, "mdns", 0.0)
     made.failed(THERE, BOB, "refused", 0.0)
-    made.linked(BOB)
+    made.linked(BOB, 1.0)
     target = made.of(BOB)
     assert target is not None
-    assert target.failures == 0
+    assert target.last_error == ""
     assert made.due(10.0, {BOB}) == ([], None)
     assert made.of_peer(target)
 

@@ -8,9 +8,13 @@ each time:
     configured (--peer)             the same; it is never forgotten
     anything else                   1 s doubling to redial_gone_max_s, then forgotten under pressure
 
+A link that breaks before it has held for LINK_HELD_S counts as a failure too, so one that flaps is dialled less
+and less often.
+
 All waits are shortened by up to a quarter at random, so that a power cut does not end in everybody dialling at
 once. A sighting, a changed interface or a wake makes a target due at once, unless it is held: our own
-address, or a peer that misbehaved or refused us.
+address, or a peer that misbehaved or refused us. Where it makes all due, they are spread over SPREAD_PER_PEER_S
+for each, at most SPREAD_MAX_S.
 
 Peers that we have met come before strangers. Hearsay, an endpoint that only other peers or its owner told
 of, is dialled HEARSAY_TRIES times and then once in HEARSAY_WAIT_S: nobody can point us at a third party.
@@ -33,6 +37,10 @@ from zmqchat.model.limits import CANDIDATES_MAX, ENDPOINTS_PER_PEER_MAX, PEERS_R
 
 REDIAL_FIRST_S: Final = 0.1
 STRANGER_FIRST_S: Final = 1.0
+LINK_HELD_S: Final = 10.0
+"""Only a link that was there for this long ends the count of failures."""
+SPREAD_PER_PEER_S: Final = 0.125
+SPREAD_MAX_S: Final = 2.0
 SELF_WAIT_S: Final = 600.0
 """An address that turned out to be ours is not dialled for this long."""
 HEARSAY_TRIES: Final = 3
@@ -57,6 +65,7 @@ class Target:
     found_by    the first source that named it: "mdns", "config", "store", "exchange", "hello"
     endpoints   best first
     hearsay     places that only others told of: dials so far, and the moment of the last
+    linked_s    when the link began that there is now
     in_session  there is a session with this peer now
     """
 
@@ -66,6 +75,7 @@ class Target:
     due_s: float
     failures: int = 0
     next_endpoint: int = 0
+    linked_s: float | None = None
     lost_s: float | None = None
     last_error: str = ""
     held_until_s: float = 0.0
@@ -210,11 +220,17 @@ class AddressBook:
     # What became of dials and links -------------------------------------------------------------------
 
     def lost(self, peer: PeerId, now_s: float) -> None:
-        """The link to this peer broke: it is recent from now on and due almost at once."""
+        """The link to this peer broke: it is recent from now on, and due almost at once if the link had held."""
         target = self._by_peer.get(peer)
-        if target is not None:
-            target.in_session = False
-            target.lost_s = now_s
+        if target is None:
+            return
+        flapped = target.linked_s is not None and now_s - target.linked_s < LINK_HELD_S
+        target.in_session = False
+        target.linked_s = None
+        target.lost_s = now_s
+        if flapped:
+            self._wait(target, now_s)
+        else:
             target.failures = 0
             target.due_s = max(target.held_until_s, now_s + REDIAL_FIRST_S * self._rng.uniform(0.5, 1.5))
 
@@ -246,19 +262,20 @@ class AddressBook:
         if not target.dialling:
             self._wait(target, now_s)
 
-    def linked(self, peer: PeerId) -> None:
-        """There is a link now: no failure counts any more."""
+    def linked(self, peer: PeerId, now_s: float) -> None:
+        """There is a link now; whether the failures before it still count is told by how long it holds."""
         target = self._by_peer.get(peer)
         if target is not None:
-            target.failures = 0
+            target.linked_s = now_s
             target.last_error = ""
 
     def all_due(self, now_s: float) -> None:
         """Interfaces changed, or the machine woke: every wait is void."""
+        spread_s = min(SPREAD_PER_PEER_S * len(self._by_peer), SPREAD_MAX_S)
         for target in chain(self._by_peer.values(), self._by_endpoint.values()):
             target.failures = 0
             target.hearsay = dict.fromkeys(target.hearsay, _UNTRIED)
-            target.due_s = max(target.held_until_s, min(target.due_s, now_s + self._rng.uniform(0.0, 0.2)))
+            target.due_s = max(target.held_until_s, min(target.due_s, now_s + self._rng.uniform(0.0, spread_s)))
 
     # Who is next ----------------------------------------------------------------------------------------
 

@@ -324,7 +324,7 @@ class Peers(Machine):
             return
         link.linked = True
         self._linked.add(peer)
-        self.book.linked(peer)
+        self.book.linked(peer, at.now_s)
         self.outbox.append(SetTimer(name=(self.timer, "session", peer), at_s=None))
         self.outbox.append(PeerLinked(peer=peer, store=link.store, generation=link.generation))
         self._open_feed(peer, link)
