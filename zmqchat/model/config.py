@@ -28,7 +28,6 @@ class Config:
     gap_wait_s                how long a cursor waits for a missing part that is being sent
     read_marker_s             read markers of a room are coalesced over this
     log_probe_s               how long to wait for peers before the first append after a power loss
-    slow_s                    a peer over its byte budget for this long gets no more live batches
     peer_exchange_s           addresses of peers are told again after this
     penalty_max_s             longest wait for a peer that misbehaves
     exchange_dials            whether addresses that peers tell are dialled (else only our own findings are)
@@ -51,7 +50,6 @@ class Config:
     gap_wait_s: float = 30.0
     read_marker_s: float = 2.0
     log_probe_s: float = 2.0
-    slow_s: float = 10.0
     peer_exchange_s: float = 60.0
     penalty_max_s: float = 600.0
     exchange_dials: bool = True
