@@ -111,3 +111,12 @@ async def test_ports_are_kept_for_the_next_start(home: Path) -> None:
         ports = ann.ports
     async with running(home) as ann:
         assert ann.ports == ports
+
+
+async def test_a_wake_asks_the_network_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What discovery heard before a sleep may be long gone."""
+    asked: list[None] = []
+    monkeypatch.setattr("zmqchat.discovery.quiet.QuietDiscovery.refresh", lambda _self: asked.append(None))
+    async with running(home) as ann:
+        ann._core().runner.on_wake()
+    assert asked == [None]

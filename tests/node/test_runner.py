@@ -17,6 +17,8 @@ from zmqchat.protocol.effects import Effect, LoadRange, Notice, SetTimer, Store
 from zmqchat.protocol.facts import Fact, Instant, LoopLagged, RangeLoaded, Stored, StoreFailed, TimerFired, Woke
 from zmqchat.store.store import StoreOutcome
 
+LINK_DEAD_S = 6.0
+
 
 class FakeMesh:
     """Notes facts; `answers` says what each kind of fact gives."""
@@ -75,7 +77,7 @@ class Bench:
         self.told: list[str] = []
         mesh: Any = self.mesh
         parts: Any = self.parts
-        self.runner = Runner(mesh, parts, parts, self.failures.append)
+        self.runner = Runner(mesh, parts, parts, self.failures.append, link_dead_s=LINK_DEAD_S)
         self.runner.on({Notice: lambda effect: self.told.append(effect.text)})
 
 
@@ -193,8 +195,11 @@ async def test_orders_are_collected_at_the_end_of_the_turn(bench: Bench) -> None
     [
         (1.0, 1.0, []),
         (3.5, 3.5, [LoopLagged]),
+        (1.0, 2.0 + LINK_DEAD_S, [Woke]),
+        (2.0 + LINK_DEAD_S, 2.0 + LINK_DEAD_S, [Woke]),
         (1.0, 2.0 + SLEEP_NOTICED_S, [Woke]),
         (40.0, 40.0, [Woke]),
+        (40.0, 90.0, [Woke]),
     ],
 )
 async def test_time_that_jumps_is_noticed(
@@ -204,11 +209,14 @@ async def test_time_that_jumps_is_noticed(
     elapsed_wall_s: float,
     expected: list[type[Fact]],
 ) -> None:
-    """A loop that stood still extends deadlines; a machine that slept makes every link prove that it lives."""
+    """A loop that stood still extends deadlines; one that slept makes every link prove that it lives, and asks anew."""
+    wakes: list[None] = []
+    bench.runner.on_wake = lambda: wakes.append(None)
     bench.runner._watched_s = bench.runner._loop.time() - elapsed_s
     bench.runner._watched_wall_s = time.time() - elapsed_wall_s
     bench.runner._look()
     assert [type(fact) for fact in bench.mesh.handled] == expected
+    assert len(wakes) == expected.count(Woke)
     bench.runner.stop()
 
 

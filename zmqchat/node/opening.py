@@ -97,6 +97,7 @@ class Opened:
     def begin(self) -> None:
         """Tell the machines that the node is up, and where peers may be."""
         self.started_s = self.runner.now().now_s
+        self.runner.on_wake = self.discovery.refresh
         self.runner.start_watch()
         self.runner.feed(NodeStarted(endpoints=self.endpoints(), ports=self.ports))
         for address in self.settings.peers:
@@ -230,7 +231,13 @@ async def _assemble(
         notice(f"the store has damaged entries, which were left out: {'; '.join(damaged[:3])}; run `zmqchat doctor`")
     sockets = ZmqTransport(curve_key=curve_key, door_public=DOOR_PUBLIC, door_secret=DOOR_SECRET, failed=failed)
     transport = Cable(sockets)
-    runner = Runner(machines.mesh, transport, store, lambda error: failed(f"{type(error).__name__}: {error}"))
+    runner = Runner(
+        machines.mesh,
+        transport,
+        store,
+        lambda error: failed(f"{type(error).__name__}: {error}"),
+        link_dead_s=settings.config.link_dead_s,
+    )
     late.append(runner)
     core = Core(identity.peer, machines, runner, store, crypto, str(home.folder), name)
     meta = await _read(store.read(lambda: store.rows("meta")))

@@ -23,7 +23,10 @@ from zmqchat.store.store import MessageStore, StoreOutcome
 WATCH_INTERVAL_S = 1.0
 LAG_TOLERATED_S = 1.0
 SLEEP_NOTICED_S = 30.0
-"""Wall clock this far ahead of the monotonic one since the last look: the machine slept."""
+"""Wall clock this far ahead of the monotonic one since the last look: the machine slept. So did a loop that stood
+still for longer than others keep a silent link, if that is less."""
+SLEEP_LEAST_S = 5.0
+"""A loop that stands still for less is only busy, however short timings are."""
 
 
 SWITCH_INTERVAL_S = 0.0001
@@ -45,11 +48,21 @@ def wall_ms() -> int:
 class Runner:
     """Carries out what the machines want."""
 
-    def __init__(self, mesh: Mesh, transport: Transport, store: MessageStore, failed: Callable[[BaseException], None]):
+    def __init__(
+        self,
+        mesh: Mesh,
+        transport: Transport,
+        store: MessageStore,
+        failed: Callable[[BaseException], None],
+        *,
+        link_dead_s: float = SLEEP_NOTICED_S,
+    ) -> None:
         self._mesh = mesh
         self._transport = transport
         self._store = store
         self._failed = failed
+        self._sleep_s = min(SLEEP_NOTICED_S, max(SLEEP_LEAST_S, link_dead_s))
+        self.on_wake: Callable[[], None] = _nothing
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Fact] = deque()
         self._busy = False
@@ -194,11 +207,13 @@ class Runner:
         now_s, wall_s = self._loop.time(), time.time()
         elapsed_s, elapsed_wall_s = now_s - self._watched_s, wall_s - self._watched_wall_s
         self.start_watch()
-        slept_s = elapsed_wall_s - elapsed_s
-        if slept_s > SLEEP_NOTICED_S:
-            self.feed(Woke(slept_s=slept_s))
-        lag_s = elapsed_s - WATCH_INTERVAL_S
-        if lag_s > SLEEP_NOTICED_S:
-            self.feed(Woke(slept_s=lag_s))
+        slept_s, lag_s = elapsed_wall_s - elapsed_s, elapsed_s - WATCH_INTERVAL_S
+        if max(slept_s, lag_s) > self._sleep_s:
+            self.feed(Woke(slept_s=max(slept_s, lag_s)))
+            self.on_wake()
         elif lag_s > LAG_TOLERATED_S:
             self.feed(LoopLagged(lag_s=lag_s))
+
+
+def _nothing() -> None:
+    """Nobody else wants to hear of a wake."""
