@@ -123,3 +123,18 @@ def test_python_m_zmqchat_is_the_command_line() -> None:
         check=True,
     )
     assert done.stdout.startswith("zmqchat 0.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_no_core_dump_is_left_behind() -> None:
+    """A crash must not write the secret key into a file."""
+    code = (
+        "import atexit, resource, sys\n"
+        "atexit.register(lambda: print(resource.getrlimit(resource.RLIMIT_CORE)[0]))\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)\n"
+        "sys.argv = ['zmqchat', '--version']\n"
+        "from zmqchat.cli.main import main\nmain()"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "0"

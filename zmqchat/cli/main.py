@@ -139,8 +139,19 @@ def run(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else output.DONE
 
 
+def forbid_core_dumps() -> None:
+    """Keep the secret key out of the files that a crash leaves behind, where the system knows such limits."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 def main() -> NoReturn:
     """The `zmqchat` command."""
+    forbid_core_dumps()
     output.prepare_streams()
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
