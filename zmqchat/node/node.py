@@ -232,7 +232,8 @@ class Node:
     async def join(self, name: str, latest_first: bool = False) -> Room:
         """Be in the room of this name from now on, across restarts; the room's object if it is so already.
 
-        latest_first  fetch the newest messages first and what is older behind them
+        latest_first  fetch the newest messages first and what is older behind them, from now on; a later join
+                      without it leaves that as it is
         Raises BadRoomName.
         """
         opened = self._core()

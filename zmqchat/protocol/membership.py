@@ -131,8 +131,9 @@ class Membership(Machine):
             entry.name = fact.name
             self._rooms_changed(fact.room)
             self.outbox.append(RoomJoined(room=fact.room))
-        elif entry.latest_first != fact.latest_first:
-            entry.latest_first = fact.latest_first
+        elif fact.latest_first and not entry.latest_first:
+            # A plain join says nothing of it: every command joins the room that it names.
+            entry.latest_first = True
             self._write(ROOMS_TABLE, fact.room, entry.row())
         for kind, body in self._due_events(fact.room):
             self._publishing.post(fact.room, kind, (body,), at, after=())
