@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
 
 import zmq
 import zmq.asyncio
@@ -55,27 +53,29 @@ def send_plain(port: int, payload_bytes: int, duration_s: float) -> tuple[int, f
 
 
 class PlainHop:
-    """One asyncio hop in either role, for the floor of latency."""
+    """One side of an asyncio conversation, for the floor of latency: the ROUTER without a port, the DEALER with one."""
 
     def __init__(self, port: int | None) -> None:
         self._context: zmq.asyncio.Context = zmq.asyncio.Context()
-        self._socket = self._context.socket(zmq.DEALER if port is not None else zmq.ROUTER)
-        self.port = port if port is not None else self._socket.bind_to_random_port(LOOPBACK)
-        if port is not None:
+        self._socket = self._context.socket(zmq.ROUTER if port is None else zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 1_000)
+        self._to: list[bytes] = []
+        if port is None:
+            self.port = self._socket.bind_to_random_port(LOOPBACK)
+        else:
+            self.port = port
             self._socket.connect(f"{LOOPBACK}:{port}")
 
     async def send(self, payload: bytes) -> None:
-        """Send one frame."""
-        await self._socket.send(payload)
+        """Send one frame to the other side."""
+        await self._socket.send_multipart([*self._to, payload])
 
-    async def receive(self, handle: Callable[[bytes], None]) -> None:
-        """Hand over each frame until cancelled."""
-        try:
-            while True:
-                handle((await self._socket.recv_multipart())[1])
-        except asyncio.CancelledError:
-            pass
+    async def receive(self) -> bytes:
+        """The next frame of the other side."""
+        *self._to, payload = await self._socket.recv_multipart()
+        return payload
 
     def close(self) -> None:
-        """Let go of the socket."""
-        self._context.destroy(linger=0)
+        """Let what was sent leave, then let go of the socket."""
+        self._socket.close()
+        self._context.term()

@@ -27,40 +27,29 @@ def send(port: int, payload_bytes: int, duration_s: float) -> None:
     _print({"count": count, "started_s": started_s})
 
 
-async def floor_receive(folder: str, count: int) -> None:
-    """Make each frame durable, then take its time."""
-    hop, commits = PlainHop(None), PlainCommits(Path(folder))
-    taken: list[int] = []
-    done = asyncio.Event()
-
-    def handle(payload: bytes) -> None:
-        commits.commit(payload)
-        taken.append(time.monotonic_ns() - int(payload[:20]))
-        if len(taken) >= count:
-            done.set()
-
-    _print({"port": hop.port})
-    receiving = asyncio.get_running_loop().create_task(hop.receive(handle), name="floor")
-    await done.wait()
-    receiving.cancel()
-    await receiving
-    hop.close()
-    commits.close()
-    _print({"ns": taken})
-
-
-async def floor_send(port: int, folder: str, payload_bytes: int, count: int, interval_s: float) -> None:
-    """Make each frame durable, then send it."""
+async def floor(folder: str, payload_bytes: int, count: int, port: int | None) -> None:
+    """A conversation with a commit before each send and after each receipt; the side with a port begins it."""
     hop, commits = PlainHop(port), PlainCommits(Path(folder))
-    for _ in range(count):
+    taken: list[int] = []
+
+    async def say() -> None:
         payload = f"{time.monotonic_ns():020d}".ljust(payload_bytes, "x").encode()
         commits.commit(payload)
         await hop.send(payload)
-        await asyncio.sleep(interval_s)
-    await asyncio.sleep(0.5)
+
+    if port is None:
+        _print({"port": hop.port})
+    else:
+        await say()
+    for number in range(count):
+        payload = await hop.receive()
+        commits.commit(payload)
+        taken.append(time.monotonic_ns() - int(payload[:20]))
+        if port is None or number + 1 < count:
+            await say()
+    _print({"ns": taken})
     hop.close()
     commits.close()
-    _print({})
 
 
 def _print(answer: dict[str, object]) -> None:
@@ -74,10 +63,8 @@ def main(arguments: list[str]) -> None:
         receive()
     elif role == "send":
         send(int(rest[0]), int(rest[1]), float(rest[2]))
-    elif role == "floor-receive":
-        asyncio.run(floor_receive(rest[0], int(rest[1])))
-    elif role == "floor-send":
-        asyncio.run(floor_send(int(rest[0]), rest[1], int(rest[2]), int(rest[3]), float(rest[4])))
+    elif role == "floor":
+        asyncio.run(floor(rest[0], int(rest[1]), int(rest[2]), int(rest[3]) if len(rest) > 3 else None))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from zmqchat.cli.bench.measure import Measured, at_least, at_most, percentile
 from zmqchat.cli.bench.processes import plain, worker
 
 PAYLOAD_BYTES = 200
-LATENCY_INTERVAL_S = 0.004
+ANSWERS_PER_S = 150
+"""Texts a second of each side that a conversation is planned for."""
+
 CATCH_UP_TEXTS = 200_000
 SECOND_NS = 1e9
 MICROSECOND_NS = 1e3
@@ -74,8 +76,11 @@ def stream_chat(effort: Effort, progress: Progress) -> list[Measured]:
 
 
 def latency(effort: Effort, progress: Progress) -> list[Measured]:
-    """send() to given to the application at the other node, one at a time; the floor is a hop and two commits."""
-    count = max(50, int(effort.duration_s / LATENCY_INTERVAL_S / 2))
+    """send() to given to the application at the other node, one text at a time, each answering the one before.
+
+    The floor is the same conversation over plain pyzmq: a commit with fsync, an asyncio hop, a commit with fsync.
+    """
+    count = max(100, int(effort.duration_s * ANSWERS_PER_S))
     medians, tails, floors = [], [], []
     for number in range(effort.runs):
         progress(f"latency: run {number + 1} of {effort.runs}")
@@ -92,25 +97,26 @@ def latency(effort: Effort, progress: Progress) -> list[Measured]:
 def _latencies(count: int) -> list[float]:
     with (
         tempfile.TemporaryDirectory(prefix="zmqchat-bench-") as folder,
-        worker(f"{folder}/a") as (sender, opened),
-        worker(f"{folder}/b", opened["address"]) as (receiver, _),
+        worker(f"{folder}/a") as (one, opened),
+        worker(f"{folder}/b", opened["address"]) as (other, _),
     ):
-        sender.ask("peers", count=1)
-        receiver.ask("peers", count=1)
-        receiver.ask("receive-stamped")
-        sender.ask("send-stamped", count=count, interval_s=LATENCY_INTERVAL_S, payload_bytes=PAYLOAD_BYTES)
-        taken: list[float] = receiver.ask("stamps", count=count)["ns"]
+        one.ask("peers", count=1)
+        other.ask("peers", count=1)
+        other.tell("converse", count=count, payload_bytes=PAYLOAD_BYTES, begins=False)
+        taken: list[float] = one.ask("converse", count=count, payload_bytes=PAYLOAD_BYTES, begins=True)["ns"]
+        taken += other.answer()["ns"]
     return taken
 
 
 def _floor(count: int) -> list[float]:
     with (
         tempfile.TemporaryDirectory(prefix="zmqchat-bench-") as folder,
-        plain("floor-receive", Path(folder) / "b", count) as receiver,
+        plain("floor", Path(folder) / "a", PAYLOAD_BYTES, count) as one,
     ):
-        port = receiver.answer()["port"]
-        with plain("floor-send", port, Path(folder) / "a", PAYLOAD_BYTES, count, LATENCY_INTERVAL_S):
-            taken: list[float] = receiver.answer()["ns"]
+        port = one.answer()["port"]
+        with plain("floor", Path(folder) / "b", PAYLOAD_BYTES, count, port) as other:
+            taken: list[float] = other.answer()["ns"]
+            taken += one.answer()["ns"]
     return taken
 
 

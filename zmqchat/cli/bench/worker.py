@@ -29,8 +29,6 @@ class Worker:
     def __init__(self) -> None:
         self._node: Node | None = None
         self._room: Room | None = None
-        self._counting: asyncio.Task[Answer] | None = None
-        self._latencies: list[float] = []
         self.orders: dict[str, Callable[..., Awaitable[Answer]]] = {
             "open": self.open,
             "peers": self.peers,
@@ -38,9 +36,7 @@ class Worker:
             "stream-chat": self.stream_chat,
             "count": self.count,
             "counted": self.counted,
-            "send-stamped": self.send_stamped,
-            "receive-stamped": self.receive_stamped,
-            "stamps": self.stamps,
+            "converse": self.converse,
             "send": self.send,
             "history": self.history,
             "cpu": self.cpu,
@@ -109,37 +105,25 @@ class Worker:
             self._seen += len(await self._blocks.__anext__())
         return {"at_s": time.monotonic(), "count": self._seen}
 
-    async def send_stamped(self, count: int, interval_s: float, payload_bytes: int) -> Answer:
-        """Send one text after the other, each with the time of its send()."""
-        _node, room = self._here()
-        for _ in range(count):
-            await room.send(f"{time.monotonic_ns():0{_STAMP_DIGITS}d}".ljust(payload_bytes, "x"))
-            await asyncio.sleep(interval_s)
-        return {}
-
-    async def receive_stamped(self) -> Answer:
-        """Begin to take the time of each stamped text when it is given to the application."""
-        _node, room = self._here()
-        self._latencies = []
-
-        async def receive() -> Answer:
-            async for message in room.messages(None):
-                if isinstance(message, Message) and message.text:
-                    self._latencies.append(time.monotonic_ns() - int(message.text[:_STAMP_DIGITS]))
-            return {}
-
-        self._counting = asyncio.get_running_loop().create_task(receive(), name="bench receive")
-        await asyncio.sleep(0)
-        return {}
-
-    async def stamps(self, count: int) -> Answer:
-        """The latencies in nanoseconds, once so many were taken."""
-        # An event would cost time in what is measured.
-        while len(self._latencies) < count:  # noqa: ASYNC110 - as said above
-            await asyncio.sleep(0.01)
-        assert self._counting is not None
-        self._counting.cancel()
-        return {"ns": self._latencies}
+    async def converse(self, count: int, payload_bytes: int, begins: bool) -> Answer:
+        """Answer each text of the other side by one, one at a time; how long each took from its send() to us, in ns."""
+        node, room = self._here()
+        me = node.id
+        taken: list[int] = []
+        sent = 0
+        messages = room.messages(None)
+        if begins:
+            await room.send(_stamped(payload_bytes))
+            sent = 1
+        while len(taken) < count:
+            message = await messages.__anext__()
+            if not isinstance(message, Message) or message.author_id == me or not message.text:
+                continue
+            taken.append(time.monotonic_ns() - int(message.text[:_STAMP_DIGITS]))
+            if sent < count:
+                await room.send(_stamped(payload_bytes))
+                sent += 1
+        return {"ns": taken}
 
     async def send(self, payload_bytes: int) -> Answer:
         """Send one text and wait until the others have it."""
@@ -165,6 +149,11 @@ class Worker:
         if self._node is not None:
             await self._node.stop()
         return {}
+
+
+def _stamped(payload_bytes: int) -> str:
+    """A text that begins with the time of its send()."""
+    return f"{time.monotonic_ns():0{_STAMP_DIGITS}d}".ljust(payload_bytes, "x")
 
 
 def _online(room: Room) -> int:
