@@ -96,12 +96,13 @@ class Haves(Machine):
                 for peer in members:
                     soon = peer in (stored.peer, stored.key.author)
                     self._tell(peer, room, stored.key, soon, at)
-        self._flush(at)
+        # Not at once, but at the next turn of the runner: who waits for the message goes before who waits for this.
+        self._set_timer(at)
 
     def _held(self, fact: BatchHeld, at: Instant) -> None:
         if fact.peer in self._due:
             self._tell(fact.peer, fact.room, fact.key, True, at)
-            self._flush(at)
+            self._set_timer(at)
 
     def _tell(self, peer: PeerId, room: RoomId, key: LogKey, soon: bool, at: Instant) -> None:
         due = self._due[peer]
