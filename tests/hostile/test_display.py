@@ -1,4 +1,4 @@
-"""Names and texts that would steer a terminal, from a hostile author to another's `tail` and `chat`: hostile 41, 42."""
+"""Names and texts that would steer a terminal, from a hostile author to another's `tail` and `chat`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own clock: set to 2099 while the node runs, and put right again (hostile 53)."""
+"""Our own clock: set to 2099 while the node runs, and put right again."""
 
 from __future__ import annotations
 

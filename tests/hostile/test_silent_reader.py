@@ -1,4 +1,4 @@
-"""A peer that is subscribed and linked, and never reads a byte (hostile 17, issue 3 section 9)."""
+"""A peer that is subscribed and linked, and never reads a byte."""
 
 from __future__ import annotations
 

@@ -274,7 +274,7 @@ def test_damaged_rows_are_left_out(net: FakeNet) -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_later_join_may_ask_for_the_latest_first(net: FakeNet, restarted: bool) -> None:
-    """The lobby was joined at the first start: who joins it again latest first means it, and a plain join after it changes nothing."""
+    """Who joins the lobby again, latest first, means it; a plain join after that changes nothing."""
     ann = net.node("ann")
     ann.join()
     net.run(0.1)

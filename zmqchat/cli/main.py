@@ -141,12 +141,11 @@ def run(arguments: list[str] | None = None) -> int:
 
 def forbid_core_dumps() -> None:
     """Keep the secret key out of the files that a crash leaves behind, where the system knows such limits."""
-    try:
+    if sys.platform != "win32":
         import resource
-    except ImportError:  # Windows
-        return
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def main() -> NoReturn:
