@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -94,6 +95,8 @@ class Writer:
                 self._queue.append(Item(token, writes, size_bytes))
                 self.queued_bytes += size_bytes
             self._condition.notify()
+        # The writer is awake but needs the interpreter: give it up now rather than when this thread has time.
+        time.sleep(0)
 
     def close(self, timeout_s: float) -> bool:
         """Write what is queued and end the thread; False where that takes longer."""
