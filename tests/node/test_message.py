@@ -47,7 +47,7 @@ async def test_a_gap_stands_at_its_place(home: Path) -> None:
     """It tells whose, from where to where and who may have it, and a cursor goes on behind it."""
     async with running(home) as ann, running(home, "bob", ann) as bob:
         lobby = await ann.join("lobby")
-        await eventually(lambda: lobby.peers())
+        await eventually(lambda: lobby.peers() and len(lobby.members) == 2)
         start = lobby.tail.next_number
         cursor = lobby.messages(after=None)
         key = LogKey(bob.id, 5)

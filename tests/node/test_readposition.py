@@ -83,3 +83,16 @@ async def test_a_damaged_row_costs_reading_again() -> None:
     for value in (b"", b"\xc1", b"\x92\x01\x90\x00", b"\x93\x01\x02\x03"):
         kept.rows[b"read:" + ROOM] = value
         assert kept.positions().start(ROOM) == 1
+
+
+async def test_what_is_passed_without_a_new_end_is_kept_too() -> None:
+    """Backfill and gaps move only the start: a restart does not give them again."""
+    kept = Kept()
+    positions = kept.positions()
+    positions.move(ROOM, ANN, 5, 9)
+    positions.flush()
+    positions.move(ROOM, ANN, 3, 12)
+    positions.move_start(ROOM, 13)
+    positions.flush()
+    assert kept.positions().start(ROOM) == 13
+    assert len(kept.told) == 1

@@ -34,7 +34,7 @@ def failed(first: int, end: int, *, full: bool = False) -> OwnFailed:
 def marks() -> StoredMarks:
     """Twenty messages were posted."""
     made = StoredMarks()
-    made.posted(ROOM, message(10), message(29))
+    made.posted(ROOM, [message(number) for number in range(10, 30)])
     return made
 
 
@@ -85,7 +85,7 @@ async def test_messages_of_earlier_runs_are_not_known(marks: StoredMarks) -> Non
 
 async def test_what_was_given_up_is_remembered_within_bounds(marks: StoredMarks) -> None:
     """Many failures are joined, so that no number is taken for known that is not."""
-    marks.posted(ROOM, message(10), message(100_000))
+    marks.posted(ROOM, [message(number) for number in range(10, 100_001)])
     for number in range(20, 20 + 3 * GIVEN_UP_RANGES_MAX, 2):
         marks.failed(failed(number, number + 1), "/home")
     assert len(marks._given_up[(ROOM, 7)]) <= GIVEN_UP_RANGES_MAX
@@ -130,3 +130,16 @@ async def test_a_failure_that_nobody_awaits_is_no_unhandled_error(marks: StoredM
     del future
     await asyncio.sleep(0)
     assert problems == []
+
+
+async def test_a_number_posted_anew_names_its_new_message(marks: StoredMarks) -> None:
+    """After a failure the same numbers go to other messages: those are known, the ones that were lost are not."""
+    marks.failed(failed(20, 30), "/home")
+    lost = message(20)
+    assert not marks.is_known(ROOM, lost)
+    again = [MessageId(lost.author, lost.log, number, b"another!") for number in range(20, 30)]
+    marks.posted(ROOM, again)
+    assert all(marks.is_known(ROOM, one) for one in again)
+    assert not marks.is_known(ROOM, lost)
+    marks.stored(stored(20, 30))
+    assert marks.is_stored(ROOM, again[-1])

@@ -41,6 +41,7 @@ class Window:
         self._room = room
         self.on_way: deque[MessageId] = deque()
         self.is_exhausted = False
+        self._failures = room.failures
         self._changed = asyncio.Event()
 
     async def feed(self, source: Iterable[str] | AsyncIterable[str]) -> None:
@@ -83,7 +84,16 @@ class Window:
             self._changed.clear()
             await self._changed.wait()
         await self._room.wait_for_room()
-        return not self.on_way or self._room.is_known(self.on_way[-1])
+        return self.is_whole()
+
+    def is_whole(self) -> bool:
+        """Whether nothing that is on its way was given up."""
+        failures = self._room.failures
+        if failures != self._failures:
+            if self.on_way and self._room.was_given_up_since(self.on_way[-1], self._failures):
+                return False
+            self._failures = failures
+        return True
 
     def _post(self, texts: list[str]) -> None:
         try:
@@ -173,10 +183,10 @@ class Sends(AsyncIterator[Sent]):
             self._room.check_open()
             await self._feeder
             raise StopAsyncIteration
-        self._log, self._reached_below = (
-            head.log,
-            self._room.reached_below(head, window.on_way[-1].number + 1, self._until, self._copies),
-        )
+        self._log, self._reached_below = head.log, 0
+        if window.is_whole():  # else each is asked for by itself: their numbers may name others now
+            end = window.on_way[-1].number + 1
+            self._reached_below = self._room.reached_below(head, end, self._until, self._copies)
         if head.number >= self._reached_below:
             await self._room.wait(head, self._until, self._timeout_s, copies=self._copies)
         return Sent(self._room, window.on_way.popleft())
@@ -191,5 +201,8 @@ class Sends(AsyncIterator[Sent]):
             self._feeder.cancel()
 
     def __del__(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
-            self._end()
+        feeder = self._feeder
+        if feeder is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
+                # Any thread may be the one that collects this.
+                feeder.get_loop().call_soon_threadsafe(feeder.cancel)

@@ -141,7 +141,7 @@ class Core:
         messages = self.data.publishing.post(room, kind, bodies, self.runner.now())
         self.runner.settle_soon()
         if messages:
-            self.marks.posted(room, messages[0], messages[-1])
+            self.marks.posted(room, messages)
             self._last_posted[room] = messages[-1]
         return messages
 

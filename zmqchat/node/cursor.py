@@ -41,6 +41,7 @@ class Messages(AsyncIterator["Message | Gap"]):
         self._block: Block | None = None
         self._index = 0
         self._read: tuple[LogKey, int, int] | None = None
+        self._passed: int | None = None
 
     def __aiter__(self) -> Messages:
         return self
@@ -50,6 +51,7 @@ class Messages(AsyncIterator["Message | Gap"]):
         while self._block is None or self._index >= len(self._block):
             item = await self._next_item()
             if isinstance(item, Gap):
+                self._passed = item.position + 1
                 return item
             self._block, self._index = item, 0
         message = self._block[self._index]
@@ -77,6 +79,10 @@ class Messages(AsyncIterator["Message | Gap"]):
             if self._moves:
                 self._room.mark_read(*self._read)
             self._read = None
+        if self._passed is not None:
+            if self._moves:
+                self._room.pass_arrivals(self._passed)
+            self._passed = None
 
     async def _next_item(self) -> Block | Gap:
         while True:

@@ -145,16 +145,17 @@ class Gap:
 
     author    whose
     first, end  which numbers: [first, end)
+    position    its arrival number
     """
 
-    __slots__ = ("_position", "author", "end", "first", "room")
+    __slots__ = ("author", "end", "first", "position", "room")
 
     def __init__(self, room: Room, author: Peer, first: int, end: int, position: int) -> None:
         self.room = room
         self.author = author
         self.first = first
         self.end = end
-        self._position = position
+        self.position = position
 
     text = None
     live = False
@@ -162,13 +163,13 @@ class Gap:
 
     @property
     def holders(self) -> list[Peer]:
-        """Who may have it: peers in touch that told of it."""
+        """Who may have it: the peers in touch that are in the room."""
         return self.room.peers()
 
     @property
     def cursor(self) -> str:
         """Where to resume after this gap."""
-        return self.room.cursor_text(self._position + 1)
+        return self.room.cursor_text(self.position + 1)
 
     def __repr__(self) -> str:
         return f"<Gap {self.end - self.first} of {self.author.name!r} in {self.room.name!r}>"

@@ -26,6 +26,7 @@ class _Position:
     start: int = 1
     ends: dict[LogKey, int] = field(default_factory=dict)
     fresh: dict[LogKey, int] = field(default_factory=dict)
+    is_dirty: bool = False
 
 
 class ReadPositions:
@@ -66,8 +67,20 @@ class ReadPositions:
         if end > position.ends.get(key, 0):
             position.ends[key] = end
             position.fresh[key] = end
-        if arrival_end is not None and arrival_end > position.start:
+            position.is_dirty = True
+        if arrival_end is not None:
+            self.move_start(room, arrival_end)
+        self._write_soon()
+
+    def move_start(self, room: RoomId, arrival_end: int) -> None:
+        """A cursor that reads in order has passed all arrivals below this number, gaps and backfill among them."""
+        position = self._positions.setdefault(room, _Position())
+        if arrival_end > position.start:
             position.start = arrival_end
+            position.is_dirty = True
+            self._write_soon()
+
+    def _write_soon(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(WRITE_DELAY_S, self.flush)
 
@@ -77,9 +90,11 @@ class ReadPositions:
             self._timer.cancel()
             self._timer = None
         for room, position in self._positions.items():
-            if not position.fresh:
+            if not position.is_dirty:
                 continue
+            position.is_dirty = False
             ends, position.fresh = position.fresh, {}
             value = pack([position.start, [[*key, end] for key, end in position.ends.items()]])
             self._write((PutRow("meta", _PREFIX + room, value),))
-            self._tell(ReadUpTo(room=room, ends=ends))
+            if ends:
+                self._tell(ReadUpTo(room=room, ends=ends))

@@ -153,9 +153,14 @@ class Room:
             raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending) from None
         return sent
 
-    def is_known(self, message: MessageId) -> bool:
-        """Whether an own message was posted in this run and not given up."""
-        return self._core.marks.is_known(self.id, message)
+    @property
+    def failures(self) -> int:
+        """How often own messages of this room were given up in this run."""
+        return self._core.marks.failures(self.id)
+
+    def was_given_up_since(self, message: MessageId, failures: int) -> bool:
+        """Whether an own message was given up after `failures` was so many."""
+        return self._core.marks.was_given_up_since(self.id, message, failures)
 
     def reached_below(self, message: MessageId, end: int, until: str, copies: int) -> int:
         """Of own messages posted with numbers from this one to `end`: below which all are where `until` wants them."""
@@ -216,6 +221,10 @@ class Room:
     def mark_read(self, key: LogKey, end: int, arrival_end: int | None = None) -> None:
         """This home has read a log below `end` (a cursor: and all arrivals below that); others are told soon."""
         self._core.on_loop(self._core.read_positions.move, self.id, key, end, arrival_end)
+
+    def pass_arrivals(self, arrival_end: int) -> None:
+        """This home has seen all arrivals below this number, gaps among them."""
+        self._core.read_positions.move_start(self.id, arrival_end)
 
     def read_ends(self) -> dict[LogKey, int]:
         """How far each log is read here."""

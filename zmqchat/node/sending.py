@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from zmqchat.model.errors import NotStored, StoreFull
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 GIVEN_UP_RANGES_MAX: Final = 64
 """Ranges of numbers given up that are remembered a log; older ones are joined, which costs a look into the store."""
+
+POSTED_ANEW_MAX: Final = 65_536
+"""Numbers a log that were given up and posted anew, whose digests are remembered; older ones count as given up."""
 
 UNTIL: Final = ("stored", "held", "delivered", "read")
 
@@ -83,8 +86,9 @@ class Posting(Awaitable[Sent]):
 class StoredMarks:
     """How far each of our logs is durable, and who waits for that.
 
-    A number that was given up names another message later, so an id of such a number says nothing by itself:
-    `is_known` is false for it, as it is for ids of earlier runs, and the store must be asked.
+    A number that was given up names another message once it is posted anew: then the digest of that one is kept,
+    and tells the two apart. `is_known` is false for what was given up, as it is for ids of earlier runs, and the
+    store must be asked.
     """
 
     def __init__(self) -> None:
@@ -92,21 +96,42 @@ class StoredMarks:
         self._posted: dict[tuple[RoomId, int], int] = {}
         self._ends: dict[tuple[RoomId, int], int] = {}
         self._given_up: dict[tuple[RoomId, int], list[tuple[int, int]]] = {}
+        self._anew: dict[tuple[RoomId, int], dict[int, bytes]] = {}
+        self._failures: dict[RoomId, int] = {}
+        self._failed_firsts: dict[tuple[RoomId, int], deque[tuple[int, int]]] = {}
         self._errors: dict[tuple[RoomId, int], tuple[bool, str, str]] = {}
         self._waiting: dict[tuple[RoomId, int], deque[tuple[int, asyncio.Future[None]]]] = {}
 
-    def posted(self, room: RoomId, first: MessageId, last: MessageId) -> None:
-        """These have been accepted in this run."""
-        place = (room, first.log)
-        self._firsts.setdefault(place, first.number)
-        self._posted[place] = last.number + 1
+    def posted(self, room: RoomId, messages: Sequence[MessageId]) -> None:
+        """These, one or more that follow each other, have been accepted in this run."""
+        first, end = messages[0].number, messages[-1].number + 1
+        place = (room, messages[0].log)
+        self._firsts.setdefault(place, first)
+        self._posted[place] = end
+        if self._given_up.get(place):
+            self._note_anew(place, first, messages)
 
     def is_known(self, room: RoomId, message: MessageId) -> bool:
         """Whether the number alone tells which message of this run it is."""
         place, number = (room, message.log), message.number
         if not self._firsts.get(place, number + 1) <= number < self._posted.get(place, 0):
             return False
-        return not any(first <= number < end for first, end in self._given_up.get(place, ()))
+        if any(first <= number < end for first, end in self._given_up.get(place, ())):
+            return False
+        return self._anew.get(place, {}).get(number, message.digest8) == message.digest8
+
+    def failures(self, room: RoomId) -> int:
+        """How often something of this room was given up."""
+        return self._failures.get(room, 0)
+
+    def was_given_up_since(self, room: RoomId, message: MessageId, failures: int) -> bool:
+        """Whether this message, which was on its way or stored when `failures` was asked, was given up since."""
+        firsts = self._failed_firsts.get((room, message.log))
+        if firsts is None:
+            return False
+        if len(firsts) == GIVEN_UP_RANGES_MAX and firsts[0][0] > failures + 1:
+            return True  # what is not remembered is taken for lost: the store is asked for it
+        return any(count > failures and first <= message.number for count, first in firsts)
 
     def why_given_up(self, room: RoomId, message: MessageId) -> NotStored | None:
         """What was wrong when numbers of this log were given up last; None where none were."""
@@ -157,6 +182,9 @@ class StoredMarks:
         place = (effect.room, effect.log)
         error = StoreFull(home) if effect.full else NotStored(effect.detail)
         self._note_given_up(place, effect.first, effect.end)
+        self._failures[effect.room] = self._failures.get(effect.room, 0) + 1
+        firsts = self._failed_firsts.setdefault(place, deque(maxlen=GIVEN_UP_RANGES_MAX))
+        firsts.append((self._failures[effect.room], effect.first))
         self._errors[place] = (effect.full, effect.detail, home)
         waiting = self._waiting.get(place, deque())
         keep: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -174,9 +202,28 @@ class StoredMarks:
             first, end = min(first, ranges[-1][0]), max(end, ranges[-1][1])
             ranges.pop()
         ranges.append((first, end))
-        if len(ranges) > GIVEN_UP_RANGES_MAX:
-            (low, _), (_, high) = ranges[0], ranges[1]
-            ranges[:2] = [(low, high)]
+        self._bound_given_up(place)
+
+    def _bound_given_up(self, place: tuple[RoomId, int]) -> None:
+        ranges = self._given_up[place]
+        while len(ranges) > GIVEN_UP_RANGES_MAX:
+            (low, low_end), (high, high_end) = ranges[0], ranges[1]
+            ranges[:2] = [(min(low, high), max(low_end, high_end))]
+
+    def _note_anew(self, place: tuple[RoomId, int], first: int, messages: Sequence[MessageId]) -> None:
+        """What is posted now has numbers that may have been given up: those name these messages from now on."""
+        end, keep = first + len(messages), []
+        anew = self._anew.setdefault(place, {})
+        for low, high in self._given_up[place]:
+            for number in range(max(low, first), min(high, end)):
+                anew[number] = messages[number - first].digest8
+            keep += [(a, b) for a, b in ((low, min(high, first)), (max(low, end), high)) if a < b]
+        self._given_up[place] = keep
+        while len(anew) > POSTED_ANEW_MAX:
+            oldest = next(iter(anew))
+            del anew[oldest]
+            self._given_up[place].insert(0, (oldest, oldest + 1))
+        self._bound_given_up(place)
 
     def fail_all(self, error: Exception) -> None:
         """The node stops: nobody waits any longer."""
