@@ -35,7 +35,7 @@ def request(domain: bytes, key: bytes = KEY, version: bytes = b"1.0", mechanism:
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("handler", ["never started", "stopped"])
 def test_without_a_handler_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, role: Role, handler: str) -> None:
-    """Where ZAP is dead or was never up, no client of any socket gets through its handshake, which may first run out."""
+    """Where ZAP is dead or was never up, no client gets through its handshake, which may first run out."""
     monkeypatch.setattr(options, "HANDSHAKE_MS", 1_000)
     context = make_context()
     allow_list = AllowList()
