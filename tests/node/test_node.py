@@ -308,3 +308,36 @@ async def test_spawned_children_make_their_own_nodes(home: Path) -> None:
         lobby = await bob.join("lobby")
         cursor = lobby.messages(after="start")
         assert set(await take_texts(cursor, 2)) == {"from cid", "from dan"}
+
+
+async def test_a_failed_node_is_heard_no_more_and_lets_go(home: Path) -> None:
+    """A machine that threw ends the node: peers lose it, calls say why, a stop releases home and store."""
+    async with running(home) as ann:
+        bob = Node("bob", home=home / "bob", listen="127.0.0.1", discovery=False, peers=[ann.address], mesh=MESH)
+        await bob.start()
+        await eventually(lambda: bool(ann.peers))
+        bob._fail("a test said so")
+        await eventually(lambda: not ann.peers)
+        with pytest.raises(NodeClosed, match="a test said so"):
+            bob.rooms  # noqa: B018 - looking is what is tested
+        await bob.stop()
+        async with Node("bob", home=home / "bob", listen="127.0.0.1", discovery=False, mesh=MESH) as again:
+            assert again.name == "bob"
+
+
+async def test_a_stop_lets_go_of_all_though_a_part_raises(home: Path) -> None:
+    """The store and the home's lock are free again even where discovery breaks at the end."""
+    node = Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False, mesh=MESH)
+    await node.start()
+
+    stop_discovery = node._core().discovery.stop
+
+    async def broken() -> None:
+        await stop_discovery()
+        raise RuntimeError("discovery is broken")
+
+    node._core().discovery.stop = broken  # type: ignore[method-assign]  # a double in place
+    with pytest.raises(RuntimeError, match="discovery is broken"):
+        await node.stop()
+    async with Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False, mesh=MESH) as again:
+        assert again.name == "ann"

@@ -75,6 +75,7 @@ class Node:
         self._generation = forks.generation()
         self._stopping: asyncio.Task[None] | None = None
         self._control: ControlServer | None = None
+        self._silenced: asyncio.Task[None] | None = None
         self.notices: list[str] = []
         self.failure: str | None = None
 
@@ -131,19 +132,22 @@ class Node:
 
     async def _stop(self, opened: Opened) -> None:
         core, runner = opened.core, opened.runner
-        if self._control is not None:
-            await self._control.stop()
-        core.accept_no_more()
-        core.read_positions.flush()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._flushed(opened), FLUSH_S)
-        runner.feed(StopRequested())
-        await asyncio.sleep(0)
-        core.close()
-        self._happenings.close()
-        await core.tasks_ended()
-        runner.stop()
-        await opened.close()
+        try:
+            if self._control is not None:
+                await self._control.stop()
+            core.accept_no_more()
+            core.read_positions.flush()
+            if self.failure is None:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._flushed(opened), FLUSH_S)
+            runner.feed(StopRequested())
+            await asyncio.sleep(0)
+            core.close()
+            self._happenings.close()
+            await core.tasks_ended()
+        finally:
+            runner.stop()
+            await opened.close()
 
     async def _flushed(self, opened: Opened) -> None:
         """Everything accepted is durable and has left for those in touch."""
@@ -248,8 +252,6 @@ class Node:
         room = room_id(opened.mesh, room_name_checked(name))
         opened.runner.feed(LeaveRoom(room=room))
 
-    # Finding -------------------------------------------------------------------------------------------
-
     def add_peer(self, address: str) -> None:
         """Dial this address from now on until it is removed. Raises BadAddress."""
         parsed = parse_address(address)
@@ -273,8 +275,6 @@ class Node:
         """Wait until another node holds all that was sent by this one since it started; False after timeout seconds."""
         return await self._core().core.linger(timeout)
 
-    # What goes wrong ---------------------------------------------------------------------------------
-
     def _notice(self, text: str) -> None:
         if text not in self.notices[-20:]:
             self.notices.append(text)
@@ -288,6 +288,11 @@ class Node:
             self._notice(f"the node has stopped: {why}")
             if self._opened is not None:
                 self._opened.core.close()
+                self._opened.runner.stop()
+                # Machines that threw halfway must not be heard any more; `stop` lets go of the rest.
+                self._silenced = asyncio.get_running_loop().create_task(
+                    self._opened.transport.stop(0), name="zmqchat failed"
+                )
 
     def __repr__(self) -> str:
         opened = self._opened
