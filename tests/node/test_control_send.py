@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.support.control_clients import Client, Fields, connect, serving
 from tests.support.fakenode import peer_id
 from zmqchat.model.errors import StoreFull
@@ -131,3 +133,16 @@ async def test_lines_of_a_failed_request_hold_nothing_up(tmp_path: Path) -> None
         await client.say({"id": "s", "op": "send", "room": "\n", "until": "stored"}, line(1, "lost"), line(2, "lost"))
         assert (await client.hear())["error"]["kind"] == "BadRoomName"
         assert "done" in await client.ask("status")
+
+
+async def test_what_is_remembered_is_bounded_by_its_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long texts push out the oldest: its key again is another message then, the newest's is not."""
+    monkeypatch.setattr("zmqchat.node.control_send.CONTROL_REMEMBERED_CHARACTERS_MAX", 100)
+    async with serving(tmp_path) as (node, client):
+        await begin(client)
+        for number, key in enumerate(
+            ("the-old-key-of-it", "the-new-key-of-it", "the-old-key-of-it", "the-old-key-of-it"), start=1
+        ):
+            await client.say(line(number, "x" * 60, key))
+            await client.hear()
+        assert len((await node.join("lobby")).stored) == 3

@@ -228,6 +228,9 @@ CONTROL_SEND_WINDOW_BYTES: Final = 256 * KIB
 CONTROL_REMEMBERED_MAX: Final = 16_384
 """Ids of requests that are remembered, so that the same one again is the same message (300 B each)."""
 
+CONTROL_REMEMBERED_CHARACTERS_MAX: Final = 8 * MIB
+"""Characters of the texts that are remembered for it: 16,384 of the largest would be a gigabyte."""
+
 HOME_CONFIG_BYTES_MAX: Final = 64 * KIB
 """A home's settings file; more is none of ours."""
 

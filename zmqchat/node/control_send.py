@@ -12,9 +12,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from zmqchat.model.errors import NodeClosed
 from zmqchat.model.ids import MessageId
-from zmqchat.model.limits import CONTROL_REMEMBERED_MAX, CONTROL_SEND_WINDOW_BYTES, CONTROL_SEND_WINDOW_EVENTS
+from zmqchat.model.limits import (
+    CONTROL_REMEMBERED_CHARACTERS_MAX,
+    CONTROL_REMEMBERED_MAX,
+    CONTROL_SEND_WINDOW_BYTES,
+    CONTROL_SEND_WINDOW_EVENTS,
+)
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.records import Record, message_record
 
@@ -31,10 +35,11 @@ class Line(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """A text that was posted: its id, and its record once it is durable here."""
+    """A text that was posted: its id, its record once it is durable here, and how long it is."""
 
     message: MessageId
     record: asyncio.Task[Record]
+    characters: int
 
 
 class SentMemory:
@@ -42,6 +47,7 @@ class SentMemory:
 
     def __init__(self) -> None:
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
+        self._characters = 0
         self._echoes: dict[str, _Echo] = {}
 
     async def accept(self, room: Room, key: str, text: str) -> Accepted:
@@ -55,15 +61,21 @@ class SentMemory:
         echo = self._echoes.setdefault(room.name, _Echo(room))
         accepted = echo.post(text)
         self._accepted[key] = accepted
+        self._characters += accepted.characters
         accepted.record.add_done_callback(lambda task: self._forget_failed(key, task))
-        while len(self._accepted) > CONTROL_REMEMBERED_MAX:
-            self._accepted.popitem(last=False)
+        while len(self._accepted) > CONTROL_REMEMBERED_MAX or self._characters > CONTROL_REMEMBERED_CHARACTERS_MAX:
+            self._forget(next(iter(self._accepted)))
         return accepted
+
+    def _forget(self, key: str) -> None:
+        forgotten = self._accepted.pop(key, None)
+        if forgotten is not None:
+            self._characters -= forgotten.characters
 
     def _forget_failed(self, key: str, task: asyncio.Task[Record]) -> None:
         """What was not stored may be sent again under its key."""
         if task.cancelled() or task.exception() is not None:
-            self._accepted.pop(key, None)
+            self._forget(key)
 
     async def close(self) -> None:
         """Stop reading rooms."""
@@ -93,7 +105,7 @@ class _Echo:
         task = loop.create_task(self._stored(posting.id, posting, echo), name="zmqchat control send")
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
-        return Accepted(posting.id, task)
+        return Accepted(posting.id, task, len(text))
 
     def tasks(self) -> list[asyncio.Task[None] | asyncio.Task[Record]]:
         return [*self._storing, *([self._reader] if self._reader is not None else [])]
@@ -113,7 +125,7 @@ class _Echo:
                     echo.set_result(message_record(item))
                 if not self._waiting:
                     return
-        except NodeClosed as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever ended the reading
             for echo in self._waiting.values():
                 if not echo.done():
                     echo.set_exception(error)
