@@ -300,10 +300,9 @@ class Room:
         """Who is in the room."""
         return self._node._call(lambda: self._room.members)
 
-    @property
-    def unread(self) -> int:
-        """About how many arrivals are behind the read position."""
-        return self._node._call(lambda: self._room.unread)
+    def count_unread(self) -> int:
+        """How many messages of others among the newest 1,000 arrivals are not read here."""
+        return self._node._run(self._room.count_unread())
 
     def __repr__(self) -> str:
         return f"<Room {self.name!r}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,18 +73,47 @@ def test_ctrl_c_leaves_cleanly(home: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_the_prompt_stays_below_what_arrives(home: Path) -> None:
     """On a terminal: wide characters typed, a message that comes while typing, Ctrl-D, the terminal put right."""
-    with (
-        running_node(home),
-        on_terminal(command_line(home, "chat"), environment()) as terminal,
-    ):
+    typed = "half a líne 你好".encode()
+    with running_node(home), on_terminal(command_line(home, "chat"), environment()) as terminal:
         shown = read_until(terminal, b"lobby>")
-        os.write(terminal, "half a líne 你好".encode())
+        os.write(terminal, typed)
         use_node(home, "send", "lobby", "meanwhile")
         shown += read_until(terminal, b": meanwhile")
-        shown += read_until(terminal, "líne 你好".encode())
+        if typed not in shown.rpartition(b": meanwhile")[2]:
+            shown += read_until(terminal, "líne 你好".encode())
         os.write(terminal, b"\r")
-        shown += read_until(terminal, ": half a líne 你好".encode())
+        shown += read_until(terminal, b": " + typed)
         os.write(terminal, b"\x04")
         shown += read_until(terminal, None)
     # bracketed paste is switched off again
     assert shown.rindex(b"\x1b[?2004l") > shown.rindex(b"\x1b[?2004h")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_what_is_typed_ahead_waits_for_its_prompt(home: Path) -> None:
+    """Lines that are typed while a command runs are taken in order, and not echoed where no prompt stands."""
+    with running_node(home), on_terminal(command_line(home, "chat"), environment()) as terminal:
+        shown = read_until(terminal, b"lobby>")
+        os.write(terminal, b"/join kitchen\r/join garden\r/help\rlast words\r")
+        shown += read_until(terminal, b": last words")
+        os.write(terminal, b"/quit\r")
+        shown += read_until(terminal, None)
+    assert not re.search(rb"\n(/join|/help|last)", shown)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_terminal_is_silent_between_prompts_and_put_right_after(home: Path) -> None:
+    """Echo is off for as long as the chat runs, and on again when it has ended."""
+    import termios
+
+    with running_node(home), on_terminal(command_line(home, "chat"), environment()) as terminal:
+        was_echoing = termios.tcgetattr(terminal)[3] & termios.ECHO
+        read_until(terminal, b"lobby>")
+        assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+        os.write(terminal, b"/quit\r")
+        read_until(terminal, b"\x1b[?2004l")
+        deadline_s = time.monotonic() + 20
+        while termios.tcgetattr(terminal)[3] & termios.ECHO != was_echoing:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        read_until(terminal, None)

@@ -49,3 +49,36 @@ def test_a_closed_pipe_is_no_failure(home: Path) -> None:
             timeout=60,
         )
         assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+def test_a_tail_that_waits_ends_when_its_reader_does(home: Path) -> None:
+    """`tail … | head -1` does not wait for the next message, which may never come."""
+    with running_node(home):
+        use_node(home, "send", "lobby", "only one")
+        pipe = 'set -o pipefail; "$0" -m zmqchat --home "$1" tail lobby | head -1'
+        done = subprocess.run(
+            ["/bin/bash", "-c", pipe, sys.executable, str(home)],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith(": only one\n")
+
+
+def test_closed_streams_are_no_traceback(home: Path) -> None:
+    """Whatever of the three streams is closed, a command runs to its end."""
+    with running_node(home):
+        for closing, command in ((">&-", "history lobby"), ("2>&-", "history lobby"), ("<&-", "send lobby -")):
+            line = f'"$0" -m zmqchat --home "$1" {command} {closing}'
+            done = subprocess.run(
+                ["/bin/bash", "-c", line, sys.executable, str(home)],
+                capture_output=True,
+                text=True,
+                env=environment(),
+                check=False,
+                timeout=60,
+            )
+            assert (done.returncode, done.stderr) == (0, ""), closing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.commands import run_command
+from tests.support.commands import free_port, run_command, running, running_node, use_node
 
 
 def test_membership_is_kept_until_leave(home: Path) -> None:
@@ -18,7 +18,29 @@ def test_membership_is_kept_until_leave(home: Path) -> None:
     assert run_command(home, "join", "kitchen").returncode == 0
     assert names() == ["kitchen", "lobby"]
     assert "1 member " in run_command(home, "rooms").stdout
-    assert run_command(home, "leave", "kitchen").returncode == 0
+    assert run_command(home, "leave", "kitchen").stderr == ""
     assert names() == ["lobby"]
+    assert "was not in kitchen" in run_command(home, "leave", "kitchen").stderr
     run_command(home, "history", "garden")
     assert names() == ["garden", "lobby"]
+
+
+def test_unread_counts_what_others_said_and_nobody_read(home: Path) -> None:
+    """Neither own messages nor bookkeeping count; what a chat has shown is read."""
+    port = free_port()
+    other = home.with_name("other")
+
+    def unread() -> int:
+        count = json.loads(use_node(home, "rooms", "--json").stdout)["unread"]
+        assert isinstance(count, int)
+        return count
+
+    with running_node(home, port=port), running_node(other, peer=port):
+        use_node(home, "send", "lobby", "mine")
+        use_node(other, "send", "lobby", "-", "--until", "held", data=b"one\ntwo\nthree\n")
+        assert unread() == 3
+        with running(home, "chat", "--plain") as chat:
+            chat.wait_for(": three$")
+            chat.type("/rooms\n")
+            chat.wait_for("lobby: 2 members")
+        assert unread() == 0

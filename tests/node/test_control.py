@@ -87,7 +87,7 @@ async def test_peers_rooms_members_and_doctor_are_listed(client: Client, node: F
     assert (await client.ask("add_peer", address="10.0.0.2:42100"))["done"] == {}
     assert node.added == ["10.0.0.2:42100"]
     assert (await client.ask("linger", timeout=1))["done"] == {"held": False}
-    assert (await client.ask("leave", room="lobby"))["done"] == {"room": "lobby"}
+    assert (await client.ask("leave", room="lobby"))["done"] == {"room": "lobby", "was_in": True}
     assert node.rooms == []
 
 

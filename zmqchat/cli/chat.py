@@ -168,8 +168,8 @@ class Chat:
 
     def _leave(self, rest: str) -> bool:
         room = room_name_checked(rest or self._room)
-        self._session.client.ask("leave", room=room)
-        self._view.say(f"you are in {room} no more")
+        was_in = self._session.client.ask("leave", room=room).get("was_in")
+        self._view.say(f"you are in {room} no more" if was_in else f"you were not in {room}")
         if room == self._room:
             left = [str(item["room"]["room"]) for item in self._session.client.items("rooms")]
             if not left:

@@ -111,7 +111,10 @@ class PromptTerminal:
         """What is printed meanwhile goes above the prompt; the console prints its own escape sequences."""
         from prompt_toolkit.patch_stdout import patch_stdout
 
-        return patch_stdout(raw=True)
+        stack = contextlib.ExitStack()
+        stack.enter_context(_silent_input())
+        stack.enter_context(patch_stdout(raw=True))
+        return stack
 
     def _prompt(self) -> str:
         return f"{self._room}> "
@@ -127,6 +130,25 @@ def interrupt_main_thread() -> None:
         import _thread
 
         _thread.interrupt_main()
+
+
+@contextlib.contextmanager
+def _silent_input() -> Iterator[None]:
+    """What is typed while no prompt stands there waits for the next one, and is not shown before."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    silent = termios.tcgetattr(descriptor)
+    silent[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def _console() -> Console:

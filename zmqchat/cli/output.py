@@ -30,7 +30,10 @@ COLOURS: Final = (1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14)
 
 
 def prepare_streams() -> None:
-    """Print any character anywhere: what the encoding lacks is escaped, never an error."""
+    """Print any character anywhere: what the encoding lacks is escaped, never an error. Closed streams are empty."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us, as with `>&-`
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # it stays for good
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import stat
+import sys
+import threading
+from collections.abc import Callable
 
 import click
 
 from zmqchat.cli import output
-from zmqchat.cli.client import Fields
+from zmqchat.cli.client import Disconnected, Fields
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.session import open_session
 from zmqchat.cli.waiting import Waiting
@@ -53,9 +59,40 @@ def _print_room(options: StartOptions, room: str, last: int, *, follow: bool, as
     room_name_checked(room)
     is_colourful = output.is_colourful()
     with open_session(options) as session, Waiting("reading the store") as waiting:
-        for item in session.client.items("tail", room=room, last=last, follow=follow):
-            waiting.stop()
-            _print_item(item, as_json, is_colourful)
+        reader = watch_reader(session.client.close)
+        try:
+            for item in session.client.items("tail", room=room, last=last, follow=follow):
+                waiting.stop()
+                _print_item(item, as_json, is_colourful)
+        except Disconnected:
+            if reader.is_set():
+                raise BrokenPipeError from None
+            raise
+
+
+def watch_reader(gone: Callable[[], None]) -> threading.Event:
+    """Calls `gone` when who reads our standard output has left, as `| head` does; the event says that it has.
+
+    Without it a tail would only notice when the next message comes, which may be tomorrow.
+    """
+    has_left = threading.Event()
+    try:
+        descriptor = sys.stdout.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except (OSError, ValueError):  # no stream of the system's
+        return has_left
+    if sys.platform == "win32" or not is_pipe:
+        return has_left
+
+    def watch() -> None:
+        poller = select.poll()
+        poller.register(descriptor, 0)
+        poller.poll()
+        has_left.set()
+        gone()
+
+    threading.Thread(target=watch, name="zmqchat reader", daemon=True).start()
+    return has_left
 
 
 def _print_item(item: Fields, as_json: bool, is_colourful: bool) -> None:

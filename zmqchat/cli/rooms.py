@@ -28,7 +28,8 @@ def leave(options: StartOptions, room: str) -> None:
     """Be in ROOM no more. What is stored stays; joining again brings what was said meanwhile."""
     room_name_checked(room)
     with open_session(options) as session:
-        session.client.ask("leave", room=room)
+        if not session.client.ask("leave", room=room).get("was_in"):
+            output.note(f"this node was not in {room}: nothing has changed")
 
 
 @click.command()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zmqchat import __version__
 from zmqchat.model.errors import UsageError, ZmqChatError
-from zmqchat.model.ids import MessageId, parse_message_id, peer_short, peer_text
+from zmqchat.model.ids import MessageId, mesh_id, parse_message_id, peer_short, peer_text, room_id
 from zmqchat.node.control_send import Line, SendStream, SentMemory
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.records import (
@@ -197,18 +197,22 @@ def _newest_of_each_author(messages: list[Message]) -> list[Message]:
 
 
 async def _join(request: Request) -> Record:
-    return room_record(await request.node.join(request.text("room")))
+    return await room_record(await request.node.join(request.text("room")))
 
 
 async def _leave(request: Request) -> Record:
     name = request.text("room")
+    # Names are compared as ids are made of them, by whatever mesh.
+    any_mesh = mesh_id("")
+    wanted = room_id(any_mesh, name)
+    was_in = any(room_id(any_mesh, room.name) == wanted for room in request.node.rooms)
     await request.node.leave(name)
-    return {"room": name}
+    return {"room": name, "was_in": was_in}
 
 
 async def _rooms(request: Request) -> Record:
     for room in request.node.rooms:
-        await request.item(room=room_record(room))
+        await request.item(room=await room_record(room))
     return {}
 
 

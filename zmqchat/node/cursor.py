@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from zmqchat.model.errors import NodeClosed
 from zmqchat.model.faults import Fault
-from zmqchat.model.ids import LogKey
+from zmqchat.model.ids import LogKey, PeerId
 from zmqchat.model.limits import ROWS_PER_PAGE_MAX
 from zmqchat.node.message import Block, Gap, Message
 from zmqchat.node.tail import Row
@@ -72,6 +72,21 @@ class Messages(AsyncIterator["Message | Gap"]):
             item, index = await self._next_item(), 0
         self._read = (item.key, item.end_number, item.position(len(item) - 1) + 1)
         return item[index:] if index else item
+
+    async def count_rest(self, me: PeerId) -> int:
+        """Count what others said from here up to the present end, and stand there."""
+        end = self._room.tail.next_number
+        count = 0
+        while self._rows or self._next_number < end:
+            if not self._rows:
+                await self._fetch()
+                continue
+            row = self._rows.popleft()
+            item = self._open(row)
+            self._next_number = row.end_number
+            if isinstance(item, Block) and item.key.author != me:
+                count += len(item)
+        return count
 
     def _move(self) -> None:
         """The application asks for more, so it has handled what it got before."""

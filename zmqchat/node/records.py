@@ -26,11 +26,12 @@ Record = dict[str, Any]
 
 def message_record(message: Message) -> Record:
     """A message as `--json` prints it; an app's payload comes behind what all have."""
+    author = message.author
     record: Record = {
         "id": str(message.id),
         "room": message.room.name,
-        "author": peer_text(message.author.id),
-        "name": message.author.name,
+        "author": peer_text(author.id),
+        "name": author.name,
         "sent_at": rfc3339(message.sent_at),
         "kind": message.kind,
         "text": message.text,
@@ -72,14 +73,14 @@ def member_record(member: Member) -> Record:
     return {"id": peer_text(member.id), "name": member.name, "online": member.online}
 
 
-def room_record(room: Room) -> Record:
+async def room_record(room: Room) -> Record:
     """A room that this node is in."""
     members = room.members
     return {
         "room": room.name,
         "members": len(members),
         "online": sum(member.online for member in members),
-        "unread": room.unread,
+        "unread": await room.count_unread(),
     }
 
 

@@ -24,6 +24,9 @@ from zmqchat.wire.events import check_app_value
 if TYPE_CHECKING:
     from zmqchat.node.core import Core
 
+UNREAD_ARRIVALS_MAX = 1_000
+"""Counting reads at most four pages of the store."""
+
 
 class Room:
     """One room of a node; `node.join(name)` gives it. Its methods run on the node's event loop."""
@@ -235,10 +238,11 @@ class Room:
         """Who is in the room, this node included."""
         return self._core.members(self.id)
 
-    @property
-    def unread(self) -> int:
-        """About how many arrivals are behind the read position."""
-        return max(0, self.tail.next_number - self._core.read_positions.start(self.id))
+    async def count_unread(self) -> int:
+        """How many messages of others among the newest 1,000 arrivals are not read here."""
+        self._core.check_open()
+        start = max(self._core.read_positions.start(self.id), self.tail.next_number - UNREAD_ARRIVALS_MAX)
+        return await Messages(self, start, moves_read_position=False, skip_read=True).count_rest(self._core.me)
 
     # For cursors and messages --------------------------------------------------------------------
 
