@@ -21,13 +21,6 @@ from zmqchat.model import errors, limits
 from zmqchat.model.config import Config
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-INSIDE = {
-    "author_at", "check_open", "closed", "cursor_text", "has_reached", "is_known", "load_rows", "mark_read",
-    "node_digest", "peers", "post_many", "reached_below", "read_ends", "receipts_of", "start_task", "stored",
-    "wait_for_room",
-}  # fmt: skip
-"""What messages, cursors and the control server ask of a room: no promise to programs."""
-
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -92,7 +85,7 @@ def api_list() -> str:
                 continue
             if inspect.isclass(value) and not issubclass(value, BaseException):
                 parts.append(f"### {name}\n\n{_contract(value)}")
-                members = [f"- {line}" for line in _members(value, INSIDE if name == "Room" else set())]
+                members = [f"- {line}" for line in _members(value, _inside(value))]
                 if members:
                     parts.append("\n".join(members))
             elif inspect.isfunction(value):
@@ -135,6 +128,11 @@ def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[type[BaseExce
     for child in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
         if child.__module__ == errors.__name__:
             yield from _tree(child, depth + 1)
+
+
+def _inside(kind: type) -> set[str]:
+    """What messages, cursors and the control server ask of a room, and its blocking form lacks: no promise."""
+    return set(dir(kind)) - set(dir(zmqchat.sync.Room)) if kind is zmqchat.Room else set()
 
 
 def _members(kind: type, inside: set[str]) -> Iterator[str]:

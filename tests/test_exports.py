@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import runpy
 import subprocess
 import sys
 
@@ -17,6 +16,7 @@ CALLS = {
     "PeerOnline", "PeerOffline", "MemberJoined", "MemberLeft", "DuplicateIdentity", "NoticeGiven",
     "parse_message_id", "parse_peer_id", "peer_short", "peer_text",
 }  # fmt: skip
+ROOM = {"post", "send", "send_all", "send_app", "wait", "messages", "history", "members"}
 SYNC = {"Node", "Room", "Posting", "Messages", "Client", "Server"}
 HEAVY = ("zmq", "lmdb", "zeroconf", "nacl", "prompt_toolkit", "rich", "click")
 
@@ -51,14 +51,10 @@ def test_every_public_name_has_its_contract() -> None:
 
 
 def test_blocking_names_are_the_asynchronous_ones() -> None:
-    """What a Node or Room can do, its blocking form can do under the same name."""
-    inside = runpy.run_path(str(REPO / "docs" / "generate.py"))["INSIDE"]
-    for plain, blocking, unpromised in (
-        (zmqchat.Node, zmqchat.sync.Node, set()),
-        (zmqchat.Room, zmqchat.sync.Room, inside),
-    ):
-        public = {name for name in dir(plain) if not name.startswith("_")}
-        assert public - set(dir(blocking)) == unpromised
+    """What a Node can do, its blocking form can do under the same name; so a Room, in what is promised of it."""
+    public = {name for name in dir(zmqchat.Node) if not name.startswith("_")}
+    assert public - set(dir(zmqchat.sync.Node)) == set()
+    assert set(dir(zmqchat.sync.Room)) & set(dir(zmqchat.Room)) >= ROOM
 
 
 def test_importing_zmqchat_stays_light() -> None:
