@@ -29,6 +29,9 @@ LOBBY = "lobby"
 FLUSH_S = 1.0
 """How long a stop waits for what was accepted to become durable."""
 
+PARTING_S = 0.3
+"""How long it waits for peers to hang up after the goodbye."""
+
 
 class Node:
     """One identity, one store, one set of sockets: a member of the mesh.
@@ -141,13 +144,19 @@ class Node:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._flushed(opened), FLUSH_S)
             runner.feed(StopRequested())
-            await asyncio.sleep(0)
+            await self._parted(opened)
             core.close()
             self._happenings.close()
             await core.tasks_ended()
         finally:
             runner.stop()
             await opened.close()
+
+    async def _parted(self, opened: Opened) -> None:
+        """Peers have heard the goodbye and hung up: a connection that we close first may take it along unread."""
+        deadline_s = asyncio.get_running_loop().time() + PARTING_S
+        while opened.core.machines.peers.linked and asyncio.get_running_loop().time() < deadline_s:
+            await asyncio.sleep(0.002)  # a link's end wakes nobody here, and it is a matter of milliseconds
 
     async def _flushed(self, opened: Opened) -> None:
         """Everything accepted is durable and has left for those in touch."""
