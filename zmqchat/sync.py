@@ -225,6 +225,10 @@ class Node:
         """One line that says what was tried and what to do, while nobody is in touch; else None."""
         return self._call(self._node.nobody_found)
 
+    def missing_messages(self) -> int:
+        """About how many messages are on their way here from peers that have them already."""
+        return self._call(self._node.missing_messages)
+
     def linger(self, timeout: float) -> bool:
         """Wait until another node holds all that was sent by this one; False after timeout seconds."""
         return self._run(self._node.linger(timeout))

@@ -52,7 +52,16 @@ def test_a_time_out_tells_who_has_it() -> None:
     message = MessageId(PeerId(bytes(32)), 1, 2, bytes(8))
     error = errors.DeliveryTimeout(message, "delivered", 2.5, [PeerId(b"a" * 32)], [])
     assert (error.message, error.delivered, error.pending) == (message, (PeerId(b"a" * 32),), ())
-    assert "not delivered within 2.5 s: 1 have it, 0 have not" in str(error)
+    assert "not delivered within 2.5 s (it has reached 1 peer, not yet nobody)" in str(error)
+
+
+def test_a_time_out_calls_people_by_name() -> None:
+    """A few are named, the rest counted."""
+    message = MessageId(PeerId(bytes(32)), 1, 2, bytes(8))
+    peers = [PeerId(bytes([number]) * 32) for number in range(8)]
+    names = dict(zip(peers, "abcdefgh", strict=True))
+    error = errors.DeliveryTimeout(message, "held", 1.0, peers[:1], peers[1:], names)
+    assert "(it has reached a, not yet b, c, d, e, f and 2 more)" in str(error)
 
 
 def test_usage_errors_are_value_errors_too() -> None:

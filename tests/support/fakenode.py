@@ -178,6 +178,7 @@ class FakeNode:
         self.notices: list[str] = []
         self.added: list[str] = []
         self.nobody = "nobody found on eth0 (10.0.0.1): try --peer HOST:PORT"
+        self.missing = 0
         self.report: dict[str, object] = {"name": name, "problems": ["the disk is nearly full: free some"]}
         self.disk = asyncio.Event()
         self.disk.set()
@@ -225,6 +226,10 @@ class FakeNode:
     def add_peer(self, address: str) -> None:
         """Note an address."""
         self.added.append(address)
+
+    def missing_messages(self) -> int:
+        """Everything is here."""
+        return self.missing
 
     def nobody_found(self) -> str | None:
         """The line, while there is no peer."""

@@ -17,6 +17,7 @@ import click
 
 from zmqchat.cli import output
 from zmqchat.cli.alone import AloneWatch
+from zmqchat.cli.catching_up import CatchUpWatch
 from zmqchat.cli.chat_follow import HISTORY_ON_ENTRY, Follower
 from zmqchat.cli.client import Refused
 from zmqchat.cli.options import StartOptions
@@ -60,7 +61,7 @@ def chat(options: StartOptions, room: str = LOBBY, plain: bool = False) -> int:
         status = session.status()
         view.say(f"you are {status.get('name')} ({status.get('short')}); /help lists the commands")
         running = Chat(session, view, terminal.set_room, str(status.get("id")))
-        with AloneWatch(session, view.warn):
+        with AloneWatch(session, view.warn), CatchUpWatch(session, view.say):
             # Ctrl-C is a way to leave like any other
             with contextlib.suppress(KeyboardInterrupt):
                 running.enter(room)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from zmqchat.cli.client import ControlClient, Fields
+from zmqchat.cli.gathering import Gathering
 from zmqchat.model.errors import ZmqChatError
 
 HISTORY_ON_ENTRY = 20
@@ -23,6 +24,9 @@ class RoomView(Protocol):
     def gap(self, record: Fields) -> None:
         """A part that is missing."""
 
+    def left_out(self, count: int) -> None:
+        """So many that were caught up with are not shown."""
+
 
 class Follower:
     """Shows one room until it is stopped; `lost` is told if its connection breaks before."""
@@ -37,6 +41,7 @@ class Follower:
         self._changed = threading.Condition()
         self._expected: set[str] = set()
         self._shown_early: set[str] = set()
+        self._gathering = Gathering(self._show_run)
         self._thread = threading.Thread(target=self._follow, name="zmqchat room", daemon=True)
 
     def start(self) -> None:
@@ -47,6 +52,7 @@ class Follower:
     def stop(self) -> None:
         """Show nothing more."""
         self._is_stopped = True
+        self._gathering.stop()
         self._client.close()
 
     def expect(self, message: str) -> None:
@@ -78,7 +84,11 @@ class Follower:
     def _show(self, item: Fields) -> None:
         record = item.get("record")
         if isinstance(record, dict):
-            self._view.message(record, is_late=bool(item.get("backfill")))
+            if item.get("live") is False:
+                self._gathering.add({**record, "backfill": item.get("backfill")})
+            else:
+                self._gathering.flush()
+                self._view.message(record)
             with self._changed:
                 message = str(record.get("id"))
                 if message in self._expected:
@@ -87,8 +97,15 @@ class Follower:
                 elif len(self._shown_early) < 1_000:
                     self._shown_early.add(message)
         elif isinstance(item.get("gap"), dict):
+            self._gathering.flush()
             self._view.gap(item["gap"])
         elif item.get("caught_up"):
             self._caught_up.set()
             with self._changed:
                 self._shown_early.clear()
+
+    def _show_run(self, left_out: int, records: list[Fields]) -> None:
+        if left_out:
+            self._view.left_out(left_out)
+        for record in records:
+            self._view.message(record, is_late=bool(record.get("backfill")))

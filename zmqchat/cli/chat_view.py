@@ -71,6 +71,10 @@ class ChatView:
         count = record.get("end", 0) - record.get("first", 0)
         self.say(f"{count} messages of {self.name(record)} are missing; they follow once somebody has them")
 
+    def left_out(self, count: int) -> None:
+        """Of what was caught up with only the last messages follow."""
+        self.say(f"({output.counted(count, 'older message')} came too: /history N shows more)")
+
     def event(self, event: Record, room: str) -> None:
         """Somebody came or went, or the user should know something."""
         if event.get("event") == "NoticeGiven":

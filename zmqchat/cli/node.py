@@ -6,6 +6,7 @@ import click
 
 from zmqchat.cli import output
 from zmqchat.cli.alone import AloneWatch
+from zmqchat.cli.catching_up import CatchUpWatch
 from zmqchat.cli.client import Disconnected
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.presence import happenings, presence_line
@@ -36,7 +37,7 @@ def _serve(session: Session) -> None:
     status = session.status()
     where = f"listens at {status['address']}, home {status['home']}"
     output.print_line(clean(f"{output.shown_name(status)} ({status['short']}) {where}"))
-    with AloneWatch(session, output.note):
+    with AloneWatch(session, output.note), CatchUpWatch(session, output.note):
         _print_events(session)
 
 

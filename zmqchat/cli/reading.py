@@ -13,6 +13,7 @@ from collections.abc import Callable
 import click
 
 from zmqchat.cli import output
+from zmqchat.cli.catching_up import CatchUpWatch
 from zmqchat.cli.client import Disconnected, Fields
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.session import open_session
@@ -60,10 +61,12 @@ def _print_room(options: StartOptions, room: str, last: int, *, follow: bool, as
     is_colourful = output.is_colourful()
     with open_session(options) as session, Waiting("reading the store") as waiting:
         reader = watch_reader(session.client.close)
+        watch = CatchUpWatch(session, output.note) if follow else contextlib.nullcontext()
         try:
-            for item in session.client.items("tail", room=room, last=last, follow=follow):
-                waiting.stop()
-                _print_item(item, as_json, is_colourful)
+            with watch:
+                for item in session.client.items("tail", room=room, last=last, follow=follow):
+                    waiting.stop()
+                    _print_item(item, as_json, is_colourful)
         except Disconnected:
             if reader.is_set():
                 raise BrokenPipeError from None

@@ -26,11 +26,14 @@ ZmqChatError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from zmqchat.model.ids import MessageId, PeerId
+
+_NAMED_MAX: Final = 5
+"""Peers that an error calls by name; a line stays a line."""
 
 
 class ZmqChatError(Exception):
@@ -118,10 +121,17 @@ class DeliveryTimeout(ZmqChatError):
     """The message is stored here and stays sent, but has not got where `until` wanted it in time.
 
     `delivered` and `pending` are the peers that have it on disk (until="read": have read it) and those that have not.
+    The text calls them by `names` where these are given.
     """
 
     def __init__(
-        self, message: MessageId, until: str, timeout_s: float, delivered: Sequence[PeerId], pending: Sequence[PeerId]
+        self,
+        message: MessageId,
+        until: str,
+        timeout_s: float,
+        delivered: Sequence[PeerId],
+        pending: Sequence[PeerId],
+        names: Mapping[PeerId, str] | None = None,
     ) -> None:
         self.message = message
         self.until = until
@@ -129,8 +139,8 @@ class DeliveryTimeout(ZmqChatError):
         self.delivered = tuple(delivered)
         self.pending = tuple(pending)
         super().__init__(
-            f"stored here, but not {until} within {timeout_s:g} s: {len(self.delivered)} have it, "
-            f"{len(self.pending)} have not; it goes on its way while this node runs"
+            f"stored here, but not {until} within {timeout_s:g} s (it has reached {_people(self.delivered, names)}, "
+            f"not yet {_people(self.pending, names)}); it goes on its way while this node runs"
         )
 
 
@@ -190,3 +200,14 @@ class WrongProcess(ZmqChatError):
 
 class ControlError(ZmqChatError):
     """The node that runs on this home can't be reached, or refused the request."""
+
+
+def _people(peers: Sequence[PeerId], names: Mapping[PeerId, str] | None) -> str:
+    """A few of them by name, else how many."""
+    if not peers:
+        return "nobody"
+    if names is None:
+        return f"{len(peers)} peers" if len(peers) > 1 else "1 peer"
+    shown = [names.get(peer, "somebody") for peer in peers[:_NAMED_MAX]]
+    more = len(peers) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -248,6 +248,10 @@ async def _add_peer(request: Request) -> Record:
     return {}
 
 
+async def _catching_up(request: Request) -> Record:
+    return {"missing": request.node.missing_messages()}
+
+
 async def _nobody_found(request: Request) -> Record:
     return {"text": request.node.nobody_found()}
 
@@ -303,6 +307,7 @@ OPERATIONS: Mapping[str, Callable[[Request], Awaitable[Record]]] = {
     "whoami": _whoami,
     "add_peer": _add_peer,
     "nobody_found": _nobody_found,
+    "catching_up": _catching_up,
     "doctor": _doctor,
     "events": _events,
     "linger": _linger,

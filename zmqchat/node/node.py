@@ -276,6 +276,10 @@ class Node:
         """One line that says what was tried and what to do, while nobody is in touch; else None."""
         return self._core().nobody_found()
 
+    def missing_messages(self) -> int:
+        """About how many messages are on their way here from peers that have them already."""
+        return self._core().core.data.fetching.missing()
+
     async def doctor(self, peer: str | None = None) -> Mapping[str, object]:
         """What this node sees of itself and its network, JSON-able; with `peer` what both sides think of each other."""
         return await examine(self._core(), peer, self.notices)

@@ -152,8 +152,10 @@ class Room:
             receipts = self.receipts_of(message)
             has = receipts.read if until == "read" else receipts.delivered
             ids = {peer.id for peer in has}
-            pending = [peer.id for peer in (*receipts.delivered, *receipts.pending) if peer.id not in ids]
-            raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending) from None
+            everybody = (*receipts.delivered, *receipts.pending)
+            pending = [peer.id for peer in everybody if peer.id not in ids]
+            names = {peer.id: peer.name for peer in (*has, *everybody)}
+            raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending, names) from None
         return sent
 
     @property

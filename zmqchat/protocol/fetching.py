@@ -117,6 +117,15 @@ class Fetching(Machine):
         """Whether a linked peer is known to hold more of this log, and is or will be asked for it."""
         return (room, key) in self._wanted
 
+    def missing(self) -> int:
+        """About how many events linked peers are known to hold that are not here yet, in all rooms."""
+        count = 0
+        for place, wanted in self._wanted.items():
+            held = self._held(place)
+            lefts = (without(spans, held) for spans in wanted.spans.values())
+            count += max((sum(end - first for first, end in left) for left in lefts), default=0)
+        return count
+
     @property
     def requests(self) -> int:
         """How many requests are under way."""
