@@ -70,3 +70,12 @@ def test_an_unknown_peer_is_one_line(home: Path) -> None:
     done = run_command(home, "doctor", "nobody-of-this-name")
     assert done.returncode in (1, 2)
     assert done.stderr.count("\n") == 1
+
+
+def test_an_address_where_nobody_answers_is_a_problem(home: Path) -> None:
+    """Who gave an address is told that it does not answer and why, not to give one."""
+    silent = free_port()
+    done = run_command(home, "doctor", "--json", peer=silent)
+    problems = json.loads(done.stdout)["problems"]
+    assert f"127.0.0.1:{silent} does not answer (" in problems[0]
+    assert "try `--peer" not in problems[0]

@@ -127,8 +127,10 @@ def _problems(opened: Opened, statistics: DiscoveryStatistics, disk_free_bytes: 
     nobody = opened.nobody_found()
     if nobody is not None:
         problems.append(nobody)
-    elif statistics.last_problem is not None:
-        problems.append(statistics.last_problem)
+        problems += opened.unanswered()[1:]  # the first stands in it
+    else:
+        problems += opened.unanswered()
+        problems += [statistics.last_problem] if statistics.last_problem is not None else []
     if disk_free_bytes < DISK_LOW_BYTES:
         problems.append(f"only {disk_free_bytes // 2**20} MiB are free on the disk of {opened.home.folder}: free some")
     for peer in _everybody(opened):

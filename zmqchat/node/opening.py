@@ -133,7 +133,16 @@ class Opened:
         """What was tried, while nobody is in touch."""
         if self.core.machines.peers.linked:
             return None
-        return nobody_found(self.discovery.statistics())
+        unanswered = self.unanswered()
+        return f"nobody found: {unanswered[0]}" if unanswered else nobody_found(self.discovery.statistics())
+
+    def unanswered(self) -> list[str]:
+        """The addresses that were given and where nobody answers, each with the thing to do."""
+        return [
+            f"{format_address(endpoint.host, endpoint.door)} does not answer ({reason}): is zmqchat running there, is "
+            "the address right, and does a firewall there let it be reached?"
+            for endpoint, reason in self.core.machines.peers.book.unanswered()
+        ]
 
     async def ask(self, peer: PeerId, timeout_s: float) -> tuple[tuple[str, str], ...] | None:
         """What a linked peer thinks of this node; None where it does not answer in time."""

@@ -144,6 +144,14 @@ class AddressBook:
         """The target of this peer, None where it was never heard of."""
         return self._by_peer.get(peer)
 
+    def unanswered(self) -> list[tuple[Endpoint, str]]:
+        """Addresses that the user named and where nobody has answered yet, with the last reason."""
+        return [
+            (target.endpoints[0], target.last_error)
+            for target in self._by_endpoint.values()
+            if target.found_by == "config" and target.peer is None and target.last_error and target.endpoints
+        ]
+
     def of_peer(self, target: Target) -> bool:
         """Whether this is a peer's target: then nobody else may answer there."""
         return target.peer is not None and self._by_peer.get(target.peer) is target
