@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.nodes import eventually, has_texts, history_texts, running, share_room
-from zmqchat import DeliveryTimeout, MessageTooLarge, NodeClosed, Room, Sent
+from zmqchat import DeliveryTimeout, MessageId, MessageTooLarge, Node, NodeClosed, Room, Sent, StoreFull
 from zmqchat.model.limits import SEND_WINDOW_EVENTS_MAX
+from zmqchat.node.runner import Runner
+from zmqchat.protocol.effects import Store
+from zmqchat.protocol.facts import StoreFailed
 
 TEXTS = [f"text {number}" for number in range(3_000)]
 
@@ -170,6 +174,126 @@ async def test_stopping_ends_it(home: Path) -> None:
         texts = await history_texts(await ann.join("lobby"))
         assert texts == [f"text {n}" for n in range(len(texts))]
         assert len(texts) >= len(sents)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_it_goes_on_after_an_earlier_full_disk(home: Path, asynchronous: bool) -> None:
+    """Numbers that were given up once and are used again stop no later send."""
+    async with running(home) as ann:
+        lobby = await ann.join("lobby")
+        await lobby.send("before")
+        await fail_posts(ann, lobby, 800)
+        sents = await asyncio.wait_for(_all(lobby, _asynchronous() if asynchronous else iter(TEXTS)), 30)
+        assert len(sents) == len(TEXTS)
+        await has_texts(lobby, ["before", *TEXTS])
+
+
+async def test_a_reused_number_is_waited_for_without_the_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that is posted after a failure costs what any other does."""
+    async with running(home) as ann:
+        lobby = await ann.join("lobby")
+        lost = await fail_posts(ann, lobby, 10)
+        again = lobby.post_many(TEXTS[:10])
+        assert [one.number for one in again] == [one.number for one in lost]
+        await eventually(lambda: not ann._core().core.is_pending(lobby.id))
+        looked_up: list[object] = []
+        look_up = lobby._look_up
+
+        async def noted(message: MessageId) -> None:
+            looked_up.append(message)
+            await look_up(message)
+
+        monkeypatch.setattr(lobby, "_look_up", noted)
+        for message in again:
+            await lobby.wait(message, "stored")
+        assert looked_up == []
+        with pytest.raises(StoreFull):
+            await lobby.wait(lost[0], "stored")
+
+
+async def test_a_failure_of_its_own_ends_it(home: Path) -> None:
+    """What was given up is never reported as sent, though others have its numbers by then."""
+    async with running(home) as ann:
+        lobby = await ann.join("lobby")
+        sends = lobby.send_all(iter(TEXTS))
+        runner = ann._core().runner
+        failing = StoreFailing(runner)
+        with failing:
+            reading = asyncio.ensure_future(anext(sends))
+            with pytest.raises(StoreFull):
+                await reading
+        await lobby.send("other")
+        assert [sent async for sent in sends] == []
+        await has_texts(lobby, ["other"])
+
+
+async def test_it_is_cancelled_on_its_own_loop(home: Path) -> None:
+    """Whichever thread collects an iterator that nobody holds any more."""
+    async with running(home) as ann:
+        lobby = await ann.join("lobby")
+
+        async def forever() -> AsyncIterator[str]:
+            while True:
+                yield "again"
+                await asyncio.sleep(0.001)
+
+        holder = [lobby.send_all(forever())]
+        await anext(holder[0])
+        feeder = holder[0]._feeder
+        assert feeder is not None
+        cancelled: list[int] = []
+        holder[0]._feeder = _Noting(feeder, cancelled)  # type: ignore[assignment]  # a double of the task
+        await asyncio.to_thread(holder.clear)
+        await eventually(lambda: bool(cancelled))
+        assert cancelled == [threading.get_ident()]
+        await eventually(feeder.done)
+
+
+class _Noting:
+    """A task that notes which thread cancels it."""
+
+    def __init__(self, task: asyncio.Task[None], cancelled: list[int]) -> None:
+        self._task = task
+        self._cancelled = cancelled
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """See Task."""
+        return self._task.get_loop()
+
+    def cancel(self) -> None:
+        """Note the thread, and cancel."""
+        self._cancelled.append(threading.get_ident())
+        self._task.cancel()
+
+
+class StoreFailing:
+    """While it is entered, whatever the machines store fails for lack of space."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def fail(effect: Store) -> None:
+            loop.call_soon(self._runner.feed, StoreFailed(token=effect.token, full=True, detail="full"))
+
+        self._runner.on({Store: fail})
+
+    def __exit__(self, *_error: object) -> None:
+        self._runner.on({Store: self._runner._store_writes})
+
+
+async def fail_posts(node: Node, room: Room, count: int) -> list[MessageId]:
+    """Post so many texts that are given up as the disk is full, which has space again afterwards."""
+    core = node._core().core
+    await eventually(lambda: not core.is_pending(room.id) and core.data.committing.is_idle)
+    with StoreFailing(core.runner):
+        lost = room.post_many([f"lost {number}" for number in range(count)])
+        await eventually(lambda: not core.is_pending(room.id))
+        with pytest.raises(StoreFull):
+            await room.stored(lost[-1])
+    return lost
 
 
 async def test_texts_of_the_largest_size(home: Path) -> None:

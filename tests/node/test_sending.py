@@ -20,6 +20,14 @@ def message(number: int, log: int = 7) -> MessageId:
     return MessageId(PeerId(b"a" * 32), log, number, number.to_bytes(8, "big"))
 
 
+def messages(first: int, end: int, said: str = "") -> list[MessageId]:
+    """Own messages that follow each other; the same numbers may say something else."""
+    return [
+        message(number)._replace(digest8=(said + str(number)).encode().rjust(8)[-8:]) if said else message(number)
+        for number in range(first, end)
+    ]
+
+
 def stored(first: int, end: int) -> OwnStored:
     """These are durable."""
     return OwnStored(room=ROOM, log=7, first=first, end=end)
@@ -74,6 +82,42 @@ async def test_a_number_that_was_given_up_tells_nothing(marks: StoredMarks) -> N
     assert marks.stored_below(ROOM, message(16)) == 20
     assert isinstance(marks.why_given_up(ROOM, message(13)), NotStored)
     assert marks.why_given_up(OTHER, message(13)) is None
+
+
+async def test_what_was_posted_anew_is_durable_by_its_number(marks: StoredMarks) -> None:
+    """Without a look into the store; the ones that were given up are not taken for them."""
+    marks.failed(failed(12, 30), "/home")
+    again = messages(12, 20, "again")
+    marks.posted(ROOM, again)
+    marks.stored(stored(10, 20))
+    assert marks.stored_below(ROOM, again[0]) == 20
+    assert marks.stored_below(ROOM, message(12)) == 0
+
+
+async def test_what_was_posted_anew_is_remembered_within_bounds(
+    marks: StoredMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest count as given up again."""
+    monkeypatch.setattr("zmqchat.node.sending.POSTED_ANEW_MAX", 5)
+    marks.failed(failed(10, 30), "/home")
+    again = messages(10, 30, "again")
+    marks.posted(ROOM, again)
+    assert [one.number for one in again if marks.is_known(ROOM, one)] == [25, 26, 27, 28, 29]
+    assert len(marks._anew[(ROOM, 7)]) == 5
+
+
+async def test_a_failure_is_counted_and_tells_whose_it_was(marks: StoredMarks) -> None:
+    """What lies below its numbers, or was posted after it, is not lost."""
+    assert marks.failures(ROOM) == 0
+    marks.failed(failed(12, 30), "/home")
+    assert marks.failures(ROOM) == 1
+    assert not marks.was_given_up_since(ROOM, message(11), 0)
+    assert marks.was_given_up_since(ROOM, message(12), 0)
+    assert not marks.was_given_up_since(ROOM, message(12), 1)
+    for _ in range(2 * GIVEN_UP_RANGES_MAX):
+        marks.failed(failed(40, 41), "/home")
+    assert marks.was_given_up_since(ROOM, message(12), 0)
+    assert not marks.was_given_up_since(ROOM, message(12), marks.failures(ROOM) - 1)
 
 
 async def test_messages_of_earlier_runs_are_not_known(marks: StoredMarks) -> None:
