@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import tempfile
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.nodes import FAST, MESH, eventually, has_texts, linked, running, share_room, take_texts
 from zmqchat import BadAddress, BadName, HomeInUse, Node, NodeClosed, PortInUse, WrongProcess
+from zmqchat.protocol.effects import Store
 
 
 def open_files() -> set[str]:
@@ -316,8 +318,17 @@ async def test_a_failed_node_is_heard_no_more_and_lets_go(home: Path) -> None:
         bob = Node("bob", home=home / "bob", listen="127.0.0.1", discovery=False, peers=[ann.address], mesh=MESH)
         await bob.start()
         await eventually(lambda: bool(ann.peers))
+        ended: list[str] = []
+        stop_discovery = bob._core().discovery.stop
+
+        async def noted() -> None:
+            ended.append("discovery")
+            await stop_discovery()
+
+        bob._core().discovery.stop = noted  # type: ignore[method-assign]  # a double in place
         bob._fail("a test said so")
         await eventually(lambda: not ann.peers)
+        assert ended == ["discovery"]
         with pytest.raises(NodeClosed, match="a test said so"):
             bob.rooms  # noqa: B018 - looking is what is tested
         await bob.stop()
@@ -339,5 +350,31 @@ async def test_a_stop_lets_go_of_all_though_a_part_raises(home: Path) -> None:
     node._core().discovery.stop = broken  # type: ignore[method-assign]  # a double in place
     with pytest.raises(RuntimeError, match="discovery is broken"):
         await node.stop()
+    async with Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False, mesh=MESH) as again:
+        assert again.name == "ann"
+
+
+async def test_a_stop_waits_no_longer_for_a_part_that_hangs(home: Path) -> None:
+    """Within 2 s even where discovery does not heed being cancelled, and while something waits for the disk."""
+    node = Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False, mesh=MESH)
+    await node.start()
+    let_go = asyncio.Event()
+
+    opened = node._core()
+    stop_discovery = opened.discovery.stop
+
+    async def hanging() -> None:
+        await stop_discovery()
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    opened.discovery.stop = hanging  # type: ignore[method-assign]  # a double in place
+    opened.runner.on({Store: lambda _effect: None})  # a disk that never answers
+    (await node.join("lobby")).post("never stored")
+    started_s = time.monotonic()
+    await asyncio.wait_for(node.stop(), 10)
+    assert time.monotonic() - started_s < 2.2
+    let_go.set()
     async with Node("ann", home=home / "ann", listen="127.0.0.1", discovery=False, mesh=MESH) as again:
         assert again.name == "ann"

@@ -135,6 +135,7 @@ class Node:
 
     async def _stop(self, opened: Opened) -> None:
         core, runner = opened.core, opened.runner
+        opened.end_discovery()  # beside the rest, as its goodbyes take their time
         try:
             if self._control is not None:
                 await self._control.stop()
@@ -304,6 +305,7 @@ class Node:
             if self._opened is not None:
                 self._opened.core.close()
                 self._opened.runner.stop()
+                self._opened.end_discovery()
                 # Machines that threw halfway must not be heard any more; `stop` lets go of the rest.
                 self._silenced = asyncio.get_running_loop().create_task(
                     self._opened.transport.stop(0), name="zmqchat failed"

@@ -46,7 +46,8 @@ Result = TypeVar("Result")
 NAME_KEY = b"name"
 PORTS_KEY = b"ports"
 TRANSPORT_FLUSH_S = 0.3
-DISCOVERY_STOP_S = 1.0
+DISCOVERY_STOP_S = 1.5
+"""How long discovery may take to end, from when a stop of the node begins, beside everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class Opened:
     notice: Callable[[str], None]
     started_s: float = 0.0
     _answers: dict[int, asyncio.Future[tuple[tuple[str, str], ...]]] = field(default_factory=dict)
+    _discovery_end: asyncio.Task[None] | None = None
+    _discovery_end_s: float = 0.0
 
     def begin(self) -> None:
         """Tell the machines that the node is up, and where peers may be."""
@@ -171,14 +174,33 @@ class Opened:
         self.core.name = name
         self.core.write_rows((PutRow("meta", NAME_KEY, name.encode()),))
 
+    def end_discovery(self) -> asyncio.Task[None]:
+        """Announce and browse no more: the one task that sees to it."""
+        if self._discovery_end is None:
+            loop = asyncio.get_running_loop()
+            self._discovery_end = loop.create_task(self.discovery.stop(), name="zmqchat end of discovery")
+            self._discovery_end_s = loop.time() + DISCOVERY_STOP_S
+        return self._discovery_end
+
+    async def _discovery_ended(self) -> None:
+        """Wait for it until its time is over, even where it does not heed being cancelled; raises what it raised."""
+        ending = self.end_discovery()
+        left_s = self._discovery_end_s - asyncio.get_running_loop().time()
+        await asyncio.wait({ending}, timeout=max(0.0, left_s))
+        if ending.done():
+            ending.result()
+            return
+        ending.add_done_callback(lambda task: task.cancelled() or task.exception())
+        ending.cancel()
+        await asyncio.sleep(0)
+
     async def close(self) -> None:
         """Let go of everything, in the order that loses nothing; what one part raises keeps no other from its end."""
         async with contextlib.AsyncExitStack() as parts:
             parts.callback(self.home.close)
             parts.push_async_callback(asyncio.to_thread, self.store.close)
             parts.push_async_callback(self.transport.stop, TRANSPORT_FLUSH_S)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.discovery.stop(), DISCOVERY_STOP_S)
+            await self._discovery_ended()
 
 
 async def open_node(settings: Settings, notice: Callable[[str], None], failed: Callable[[str], None]) -> Opened:
