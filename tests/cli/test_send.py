@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.commands import command_line, environment, free_port, run_command, running_node, use_node
@@ -79,3 +82,25 @@ def test_a_stream_larger_than_the_window_arrives_in_order(home: Path) -> None:
         assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [str(n) for n in range(3_000)]
         seen = use_node(home, "history", "lobby", "--last", "3000", "--json").stdout.splitlines()
         assert [json.loads(line)["text"] for line in seen] == [str(n) for n in range(3_000)]
+
+
+def test_an_input_that_breaks_is_told_and_ends_the_command(home: Path) -> None:
+    """Where reading gives an error: one line, exit code 1, and nobody waits for more."""
+    with running_node(home), unreadable_input() as broken:
+        command = [*command_line(home)[:5], "send", "lobby", "-"]
+        done = subprocess.run(
+            command, stdin=broken, capture_output=True, text=True, timeout=30, check=False, env=environment()
+        )
+        assert done.returncode == 1
+        assert "can't be read any further" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@contextlib.contextmanager
+def unreadable_input() -> Iterator[int]:
+    """A file descriptor that gives an error when it is read."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,7 @@ is on its way at a time, so an endless input costs no memory, here or at the nod
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Iterator
@@ -142,9 +143,14 @@ class Sender:
                 self._client.write(
                     {"id": self._request, "op": "line", "n": number, "key": f"{prefix}-{number}", "text": text}
                 )
-            self._client.write({"id": self._request, "op": "end"})
-        except (Disconnected, OSError, ValueError):
+        except Disconnected:
             return  # the reading side sees the same, and tells it
+        except (OSError, ValueError) as error:
+            self._has_failed = True
+            output.note(f"the input can't be read any further ({error}): what came before is sent")
+        finally:  # without an end the node would wait for more, and this command for the node
+            with contextlib.suppress(Disconnected):
+                self._client.write({"id": self._request, "op": "end"})
 
 
 def standard_input_texts() -> Iterator[str | ZmqChatError]:
