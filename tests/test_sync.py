@@ -157,6 +157,17 @@ def test_a_message_marks_itself_read_from_any_thread(home: Path) -> None:
         assert [peer.id for peer in here.wait(sent.id, "read", WAIT_S).read] == [bob.id]
 
 
+def test_a_failure_is_no_end_of_reading(home: Path) -> None:
+    """A cursor of a node that has stopped by itself raises why, before and after."""
+    with made(home) as ann:
+        lobby = ann.join("lobby")
+        cursor, blocks = lobby.messages(after=None), lobby.messages(after=None).blocks()
+        ann._call(lambda: ann._node._fail("a test said so"))
+        for waiting in (cursor, blocks):
+            with pytest.raises(NodeClosed, match="a test said so"):
+                next(waiting)
+
+
 def test_stop_wakes_every_thread(home: Path) -> None:
     """Cursors and events end, a wait raises NodeClosed, and no thread is left."""
     before = set(threading.enumerate())

@@ -139,6 +139,11 @@ class Node:
             future.cancel()
             raise
 
+    def _raise_failure(self) -> None:
+        """Raise NodeClosed where the node has stopped by itself: that is no end like any other."""
+        if self.failure is not None:
+            raise NodeClosed(f"the node has stopped: {self.failure}") from None
+
     def _call(self, function: Callable[[], Result]) -> Result:
         """Run a plain function on the node's loop."""
 
@@ -325,7 +330,7 @@ class Posting:
 
 
 class Messages(Iterator["Message | Gap"]):
-    """A blocking cursor; `blocks()` gives sequences."""
+    """A blocking cursor; `blocks()` gives sequences. Ends when the node is stopped; raises NodeClosed if it failed."""
 
     def __init__(self, node: Node, cursor: AsyncMessages) -> None:
         self._node = node
@@ -338,6 +343,7 @@ class Messages(Iterator["Message | Gap"]):
         try:
             return self._node._run(self._cursor.__anext__())
         except NodeClosed:
+            self._node._raise_failure()
             raise StopIteration from None
 
     def blocks(self) -> Iterator[Sequence[Message]]:
@@ -346,6 +352,7 @@ class Messages(Iterator["Message | Gap"]):
             try:
                 block = self._node._run(self._cursor.next_block())
             except NodeClosed:
+                self._node._raise_failure()
                 return
             yield block
 
