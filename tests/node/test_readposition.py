@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.node.readposition import ReadPositions
+from zmqchat.node.readposition import LOGS_KEPT_MAX, ReadPositions
 from zmqchat.protocol.effects import PutRow
 from zmqchat.protocol.facts import ReadUpTo
 
@@ -96,3 +96,18 @@ async def test_what_is_passed_without_a_new_end_is_kept_too() -> None:
     positions.flush()
     assert kept.positions().start(ROOM) == 13
     assert len(kept.told) == 1
+
+
+async def test_a_room_of_very_many_logs_keeps_those_that_moved_last() -> None:
+    """What a row can't hold is left out, the rest of it survives."""
+    kept = Kept()
+    positions = kept.positions()
+    keys = [LogKey(ANN.author, 2**60 + log) for log in range(LOGS_KEPT_MAX + 3_000)]
+    for key in keys:
+        positions.move(ROOM, key, 2**50)
+    positions.move(ROOM, keys[0], 2**51)
+    positions.flush()
+    ends = kept.positions().ends(ROOM)
+    assert len(ends) == LOGS_KEPT_MAX
+    assert ends[keys[0]] == 2**51
+    assert list(ends)[-2] == keys[-1]

@@ -10,14 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.model.limits import PACK_VALUES_MAX
+from zmqchat.model.limits import FRAME_BYTES_MAX, PACK_VALUES_MAX
 from zmqchat.protocol.effects import PutRow
 from zmqchat.protocol.facts import ReadUpTo
 from zmqchat.wire.packing import Malformed, pack, unpack
 
 WRITE_DELAY_S = 0.1
+LOG_BYTES_MAX = 64
+LOGS_KEPT_MAX = min(PACK_VALUES_MAX // 6, FRAME_BYTES_MAX // LOG_BYTES_MAX - 1)
+"""Logs in a room's row, those that moved last: more than can be unpacked again would lose them all."""
 _PREFIX = b"read:"
 
 
@@ -65,6 +69,7 @@ class ReadPositions:
         """This log is read below `end`; a cursor that reads in order says besides up to which arrival."""
         position = self._positions.setdefault(room, _Position())
         if end > position.ends.get(key, 0):
+            position.ends.pop(key, None)  # what moved last stands last
             position.ends[key] = end
             position.fresh[key] = end
             position.is_dirty = True
@@ -94,7 +99,8 @@ class ReadPositions:
                 continue
             position.is_dirty = False
             ends, position.fresh = position.fresh, {}
-            value = pack([position.start, [[*key, end] for key, end in position.ends.items()]])
+            kept = islice(position.ends.items(), max(0, len(position.ends) - LOGS_KEPT_MAX), None)
+            value = pack([position.start, [[*key, end] for key, end in kept]])
             self._write((PutRow("meta", _PREFIX + room, value),))
             if ends:
                 self._tell(ReadUpTo(room=room, ends=ends))
