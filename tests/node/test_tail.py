@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.model.limits import HOT_BYTES_MAX
-from zmqchat.node.tail import Row, Tail
+from zmqchat.model.limits import HOT_BYTES_MAX, HOT_TOTAL_BYTES_MAX
+from zmqchat.node.tail import HotBytes, Row, Tail
 from zmqchat.protocol.effects import PutArrival
 
 KEY = LogKey(PeerId(b"a" * 32), 1)
@@ -45,6 +45,22 @@ def test_the_oldest_go_when_it_is_full() -> None:
     assert len(tail.rows_from(4, 10) or ()) == 2
     tail.append(row(6, 6, 7, bytes(HOT_BYTES_MAX + 1)))
     assert len(tail.rows_from(6, 10) or ()) == 1
+
+
+def test_all_rooms_together_are_bounded() -> None:
+    """The room that has heard nothing for longest gives way; it goes on when it hears something again."""
+    hot = HotBytes()
+    tails = [Tail(1, hot) for _ in range(HOT_TOTAL_BYTES_MAX // HOT_BYTES_MAX + 2)]
+    for tail in tails:
+        for number in (1, 2):
+            tail.append(row(number, number, number + 1, bytes(HOT_BYTES_MAX // 2)))
+    assert hot.total == HOT_TOTAL_BYTES_MAX
+    assert [tail.rows_from(1, 10) is None for tail in tails] == [True, True, *[False] * (len(tails) - 2)]
+    tails[0].append(row(3, 3, 4, bytes(HOT_BYTES_MAX // 2)))
+    assert hot.total == HOT_TOTAL_BYTES_MAX
+    assert len(tails[0].rows_from(3, 10) or ()) == 1
+    assert tails[2].rows_from(1, 10) is None
+    assert len(tails[2].rows_from(2, 10) or ()) == 1
 
 
 async def test_waiting_cursors_are_woken_and_forgotten() -> None:

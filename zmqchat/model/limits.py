@@ -197,6 +197,9 @@ ROWS_PER_PAGE_MAX: Final = 256
 HOT_BYTES_MAX: Final = 8 * MIB
 """Batches a room kept in memory after their commit, for cursors that are at the live end."""
 
+HOT_TOTAL_BYTES_MAX: Final = 32 * MIB
+"""The same of all rooms together; what is dropped first is of the room that has heard nothing for longest."""
+
 # Publishing --------------------------------------------------------------------------------------
 
 PENDING_BYTES_MAX: Final = 4 * MIB

@@ -17,7 +17,7 @@ from zmqchat.node.readposition import ReadPositions
 from zmqchat.node.room import Room
 from zmqchat.node.runner import Runner
 from zmqchat.node.sending import ReceiptWaiters, StoredMarks
-from zmqchat.node.tail import Row, Tail
+from zmqchat.node.tail import HotBytes, Row, Tail
 from zmqchat.node.values import Member, Peer, Receipts
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored, ReceiptsChanged
 from zmqchat.protocol.effects import Deliver, PutRow
@@ -53,6 +53,7 @@ class Core:
         self.receipt_waiters = ReceiptWaiters()
         self.read_positions = ReadPositions(self.write_rows, runner.feed)
         self.rooms: dict[RoomId, Room] = {}
+        self._hot = HotBytes()
         self._home = home
         self._loop = asyncio.get_running_loop()
         self._last_posted: dict[RoomId, MessageId] = {}
@@ -288,7 +289,7 @@ class Core:
         known = self.rooms.get(room)
         if known is None:
             next_number = self.data.ledger.room(room).next_arrival
-            known = self.rooms[room] = Room(self, room, name, Tail(next_number))
+            known = self.rooms[room] = Room(self, room, name, Tail(next_number, self._hot))
         return known
 
     def write_rows(self, rows: tuple[PutRow, ...]) -> None:
