@@ -45,10 +45,10 @@ class Node:
         name: str | None = None,
         *,
         home: str | os.PathLike[str] | None = None,
-        mesh: str = "zmqchat",
+        mesh: str | None = None,
         listen: str | None = None,
         peers: Sequence[str] = (),
-        discovery: bool = True,
+        discovery: bool | None = None,
         interfaces: Sequence[str] = (),
         config: Config | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Node:
         self.stop()
 
     def start(self) -> None:
-        """Start the node; raises HomeError or NetworkError."""
+        """Start the node; raises HomeError, NetworkError or BadConfig."""
         with self._lock:
             if self._thread is not None:
                 return

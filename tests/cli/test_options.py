@@ -1,4 +1,4 @@
-"""Start options: what the command line says comes before the config file, and disagreements are told."""
+"""Start options: what can't be right is refused at once, and disagreements with a running node are told."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from zmqchat.cli.options import DEFAULT_MESH, StartOptions
+from zmqchat.cli.options import StartOptions
 from zmqchat.model.errors import BadAddress, BadName
-
-
-def test_the_config_file_fills_what_was_left_open(tmp_path: Path) -> None:
-    """Options win, peers come from both."""
-    (tmp_path / "config.toml").write_text(
-        'name = "filed"\nmesh = "m"\npeers = ["10.0.0.1:42100"]\ndiscovery = false\ninterfaces = ["eth0"]\n'
-    )
-    whole = StartOptions(home=tmp_path, name="typed", peers=("10.0.0.2:42100",)).with_config()
-    assert (whole.name, whole.mesh, whole.no_discovery, whole.interfaces) == ("typed", "m", True, ("eth0",))
-    assert whole.peers == ("10.0.0.2:42100", "10.0.0.1:42100")
+from zmqchat.node.settings import DEFAULT_MESH
 
 
 def test_what_cannot_be_right_is_refused_at_once(tmp_path: Path) -> None:

@@ -108,7 +108,17 @@ def test_the_config_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nick = 1", "name = 1", "peers = [1]", "peers = ['x']", "not toml", "\x00", "discovery = 'no'", "#" * 70_000],
+    [
+        "nick = 1",
+        "name = 1",
+        "name = ' '",
+        "peers = [1]",
+        "peers = ['x']",
+        "not toml",
+        "\x00",
+        "discovery = 'no'",
+        "#" * 70_000,
+    ],
 )
 def test_a_wrong_config_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
     """Unknown settings, wrong types and broken files name the file and what is wrong."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.nodes import running
-from zmqchat import BadAddress, IdentityDamaged, Node, StoreDamaged
+from tests.support.nodes import FAST, MESH, linked, running
+from zmqchat import BadAddress, BadConfig, IdentityDamaged, Node, StoreDamaged
 from zmqchat.node.opening import _choose_name, _parse_listen
 
 
@@ -61,6 +61,31 @@ def test_names_come_from_the_caller_the_store_or_the_login(monkeypatch: pytest.M
 
     monkeypatch.setattr("getpass.getuser", nobody)
     assert _choose_name(None, None) == "somebody"
+
+
+async def test_the_config_file_of_the_home_is_heeded(home: Path) -> None:
+    """A node that is told nothing but its home takes mesh, peers and the rest from the file there."""
+    async with running(home) as ann:
+        (home / "bob").mkdir(mode=0o700)
+        (home / "bob" / "config.toml").write_text(
+            f'name = "robert"\nmesh = "{MESH}"\nlisten = "127.0.0.1"\ndiscovery = false\npeers = ["{ann.address}"]\n'
+        )
+        async with Node(home=home / "bob", config=FAST) as bob:
+            await linked(ann, bob)
+            assert bob.name == "robert"
+
+
+async def test_a_wrong_config_file_starts_nothing(home: Path) -> None:
+    """One clear error of our tree; the home is free again, and no key was made."""
+    folder = home / "ann"
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "config.toml").write_text("peers = 1")
+    with pytest.raises(BadConfig, match=r"config\.toml: peers must be a list"):
+        await Node("ann", home=folder, listen="127.0.0.1", discovery=False).start()
+    assert not (folder / "identity.key").exists()
+    (folder / "config.toml").unlink()
+    async with running(home):
+        pass
 
 
 async def test_a_damaged_key_is_never_replaced(home: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from zmqchat.cli.options import DEFAULT_MESH, StartOptions
+from zmqchat.cli.options import StartOptions
 from zmqchat.model.errors import NodeClosed
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def new_node(options: StartOptions) -> Node:
     return Node(
         options.name,
         home=options.home,
-        mesh=options.mesh or DEFAULT_MESH,
+        mesh=options.mesh,
         listen=options.listen,
         peers=options.peers,
-        discovery=not options.no_discovery,
+        discovery=False if options.no_discovery else None,
         interfaces=options.interfaces,
     )
 

@@ -1,18 +1,16 @@
-"""The options before the command: which node it is. What the command line leaves open the home's config file says."""
+"""The options before the command: which node it is. What they leave open its config file says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from zmqchat.model.addresses import parse_address
 from zmqchat.model.errors import BadName
 from zmqchat.model.text import clean_name
-from zmqchat.node.home import read_config
-
-DEFAULT_MESH: Final = "zmqchat"
+from zmqchat.node.settings import DEFAULT_MESH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +31,6 @@ class StartOptions:
             raise BadName(self.name)
         for peer in self.peers:
             parse_address(peer)
-
-    def with_config(self) -> StartOptions:
-        """With what the home's config file adds; addresses of peers come from both. Raises BadConfig."""
-        config = read_config(self.home)
-        return replace(
-            self,
-            name=self.name or config.name,
-            mesh=self.mesh or config.mesh,
-            listen=self.listen or config.listen,
-            interfaces=self.interfaces or config.interfaces,
-            peers=tuple(dict.fromkeys((*self.peers, *config.peers))),
-            no_discovery=self.no_discovery or config.discovery is False,
-        )
 
     def disagreements(self, name: object, settings: Mapping[str, Any] | None) -> list[str]:
         """The options given here that the running node was not started with, as they were typed."""

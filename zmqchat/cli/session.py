@@ -124,14 +124,13 @@ def open_session(options: StartOptions, *, own: bool = False) -> Session:
 def _started(options: StartOptions) -> Session:
     from zmqchat.cli.local_node import LocalNode  # with it come the sockets, the store and their imports
 
-    whole = options.with_config()
-    local = (START_LOCAL or LocalNode)(whole)
+    local = (START_LOCAL or LocalNode)(options)
     local.start()
     client = connect(options.home)
     if client is None:
         local.stop()
         raise HomeInUse(str(options.home), None)
-    session = Session(whole, client, local)
+    session = Session(options, client, local)
     for notice in session.status().get("notices", []):
         note(notice)
     return session

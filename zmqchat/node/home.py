@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from zmqchat.model.addresses import parse_address
-from zmqchat.model.errors import BadAddress, BadConfig, HomeInUse, HomeUnusable
+from zmqchat.model.errors import BadAddress, BadConfig, BadName, HomeInUse, HomeUnusable
+from zmqchat.model.text import clean_name
 from zmqchat.store.filesystems import check_filesystem
 
 CONFIG_BYTES_MAX: Final = 64 * 1024
@@ -164,6 +165,9 @@ def _checked_config(path: Path, table: dict[str, object]) -> HomeConfig:
         if type(value) is not known[key]:
             wanted = {str: 'a text, as in "ann"', list: 'a list of texts, as in ["a", "b"]', bool: "true or false"}
             raise BadConfig(f"{path}: {key} must be {wanted[known[key]]}")
+    name = _text(table, "name")
+    if name is not None and not clean_name(name, ""):
+        raise BadConfig(f"{path}: name: {BadName(name)}")
     peers = _texts(path, table, "peers")
     for peer in peers:
         try:
@@ -172,7 +176,7 @@ def _checked_config(path: Path, table: dict[str, object]) -> HomeConfig:
             raise BadConfig(f"{path}: peers: {error}") from error
     discovery = table.get("discovery")
     return HomeConfig(
-        name=_text(table, "name"),
+        name=name,
         mesh=_text(table, "mesh"),
         listen=_text(table, "listen"),
         peers=peers,

@@ -18,9 +18,10 @@ from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
-from zmqchat.node.opening import Opened, Settings, open_node
+from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room
 from zmqchat.node.runner import share_interpreter
+from zmqchat.node.settings import Settings
 from zmqchat.node.telling import Telling
 from zmqchat.node.values import NodeEvent, NoticeGiven, Peer
 from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, Rename, StopRequested
@@ -38,15 +39,16 @@ class Node:
 
     name        the nickname; None for the one that the home knows, else the login's
     home        folder of identity, store and settings; None for <user data folder>/zmqchat/<name>
-    mesh        name of the open mesh; only nodes of the same name meet
+    mesh        name of the open mesh, "zmqchat" by default; only nodes of the same name meet
     listen      HOST:PORT or HOST for the door; None for all interfaces and port 42100 where it is free
     peers       addresses to dial besides those found, HOST:PORT or PEERID@HOST:PORT
-    discovery   announce and find by multicast DNS; without it the node still accepts
+    discovery   announce and find by multicast DNS, True by default; without it the node still accepts
     interfaces  names of the only interfaces to use for discovery
     config      timings
 
+    What is left out `config.toml` in the home may say; its peers are dialled besides those given here.
     `async with Node("ann") as node:` starts and stops it; or call `start` and `stop`. Raises HomeError and
-    NetworkError from there, UsageError from here.
+    NetworkError from there, BadConfig too where that file is wrong, UsageError from here.
     """
 
     def __init__(
@@ -54,10 +56,10 @@ class Node:
         name: str | None = None,
         *,
         home: str | os.PathLike[str] | None = None,
-        mesh: str = "zmqchat",
+        mesh: str | None = None,
         listen: str | None = None,
         peers: Sequence[str] = (),
-        discovery: bool = True,
+        discovery: bool | None = None,
         interfaces: Sequence[str] = (),
         config: Config | None = None,
     ) -> None:
@@ -94,7 +96,10 @@ class Node:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the home, bind the sockets, be in the lobby. Raises HomeError, NetworkError; NodeClosed after a stop."""
+        """Open the home, bind the sockets, be in the lobby.
+
+        Raises HomeError, NetworkError, BadConfig; NodeClosed after a stop.
+        """
         if self._stopping is not None:
             raise NodeClosed("the node was stopped: make another Node")
         if self._opened is not None:
@@ -119,7 +124,7 @@ class Node:
         if not known:
             await self.join(LOBBY)
         await opened.start_discovery()
-        self._control = ControlServer(self, opened.home.folder, self._settings.told())
+        self._control = ControlServer(self, opened.home.folder, opened.settings.told())
         try:
             await self._control.start()
         except ControlError as error:

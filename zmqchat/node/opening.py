@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from zmqchat.crypto.keys import DOOR_PUBLIC, DOOR_SECRET, Identity, curve_key, load_or_create_identity
@@ -19,8 +18,7 @@ from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.discovery.discovery import Announcement, Callbacks, Discovery, nobody_found
 from zmqchat.discovery.interfaces import reachable_hosts, scan
 from zmqchat.discovery.quiet import QuietDiscovery
-from zmqchat.model.addresses import Address, Endpoint, format_address
-from zmqchat.model.config import Config
+from zmqchat.model.addresses import Endpoint, format_address
 from zmqchat.model.errors import BadAddress
 from zmqchat.model.ids import MeshId, PeerId, mesh_id
 from zmqchat.model.text import clean_name
@@ -32,6 +30,7 @@ from zmqchat.node.home import Home, resolve_home
 from zmqchat.node.machine_id import boot_id, machine_id
 from zmqchat.node.remembered import RememberedPeers
 from zmqchat.node.runner import Runner
+from zmqchat.node.settings import DEFAULT_MESH, Settings
 from zmqchat.protocol.effects import PeerReported, PutRow
 from zmqchat.protocol.facts import EndpointsChanged, NodeStarted, PeerSighted
 from zmqchat.store.lmdb_store import LmdbStore, open_store
@@ -48,29 +47,6 @@ PORTS_KEY = b"ports"
 TRANSPORT_FLUSH_S = 0.3
 DISCOVERY_STOP_S = 1.5
 """How long discovery may take to end, from when a stop of the node begins, beside everything else."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the caller of `Node` asked for."""
-
-    name: str | None
-    home: Path | None
-    mesh: str
-    listen: str | None
-    peers: tuple[Address, ...]
-    discovery: bool
-    interfaces: tuple[str, ...]
-    config: Config
-
-    def told(self) -> dict[str, object]:
-        """What commands that come later with other options may compare with."""
-        return {
-            "mesh": self.mesh,
-            "listen": self.listen,
-            "interfaces": list(self.interfaces),
-            "discovery": self.discovery,
-        }
 
 
 @dataclass(slots=True)
@@ -208,6 +184,7 @@ async def open_node(settings: Settings, notice: Callable[[str], None], failed: C
     async with contextlib.AsyncExitStack() as undo:
         home = Home.open(resolve_home(settings.home, settings.name or "default"))
         undo.callback(home.close)
+        settings = settings.completed(home.config())
         identity, warnings = load_or_create_identity(home.identity_path)
         for warning in (*home.warnings, *warnings):
             notice(warning)
@@ -255,7 +232,7 @@ async def _assemble(
     failed: Callable[[str], None],
 ) -> Opened:
     crypto = IdentityCrypto(identity)
-    mesh = mesh_id(settings.mesh)
+    mesh = mesh_id(settings.mesh or DEFAULT_MESH)
     stored_name = await _read(store.read(lambda: store.get("meta", NAME_KEY)))
     name = _choose_name(settings.name, stored_name)
     machines, damaged = await _read(store.read(lambda: assemble(identity, mesh, store, settings.config, name, crypto)))

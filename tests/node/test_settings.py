@@ -1,0 +1,47 @@
+"""Settings: what the caller says comes before the config file, and that before what goes without saying."""
+
+from __future__ import annotations
+
+from zmqchat.model.addresses import Address, parse_address
+from zmqchat.model.config import Config
+from zmqchat.node.home import HomeConfig
+from zmqchat.node.settings import DEFAULT_MESH, Settings
+
+HERE, THERE = "10.0.0.1:42100", "10.0.0.2:42100"
+
+
+def addresses(*texts: str) -> tuple[Address, ...]:
+    """Parsed."""
+    return tuple(map(parse_address, texts))
+
+
+def test_nothing_said_anywhere() -> None:
+    """The open mesh, discovery on, all interfaces."""
+    whole = Settings(config=Config()).completed(HomeConfig())
+    assert whole.told() == {"mesh": DEFAULT_MESH, "listen": None, "interfaces": [], "discovery": True}
+    assert (whole.name, whole.peers) == (None, ())
+
+
+def test_the_file_fills_what_was_left_open() -> None:
+    """Every setting of it."""
+    file = HomeConfig(name="ann", mesh="m", listen="h:1", peers=(HERE,), interfaces=("lo",), discovery=False)
+    whole = Settings(config=Config()).completed(file)
+    assert whole.told() == {"mesh": "m", "listen": "h:1", "interfaces": ["lo"], "discovery": False}
+    assert (whole.name, whole.peers) == ("ann", addresses(HERE))
+
+
+def test_the_caller_wins_and_peers_come_from_both() -> None:
+    """Also with what is the default, and no peer is named twice."""
+    file = HomeConfig(name="ann", mesh="m", listen="h:1", peers=(HERE, THERE), interfaces=("lo",), discovery=False)
+    said = Settings(
+        config=Config(),
+        name="bob",
+        mesh=DEFAULT_MESH,
+        listen="h:2",
+        peers=addresses(THERE),
+        interfaces=("eth0",),
+        discovery=True,
+    )
+    whole = said.completed(file)
+    assert whole.told() == {"mesh": DEFAULT_MESH, "listen": "h:2", "interfaces": ["eth0"], "discovery": True}
+    assert (whole.name, whole.peers) == ("bob", addresses(THERE, HERE))
