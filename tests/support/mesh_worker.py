@@ -106,6 +106,11 @@ class Worker:
         await _until(lambda: len(self.node.peers) >= count and len(room.peers()) >= count)
         return {"at_s": time.monotonic()}
 
+    async def dial(self, address: str) -> Answer:
+        """Be told of a peer."""
+        self.node.add_peer(address)
+        return {}
+
     async def peers(self) -> Answer:
         """The names of the peers in touch."""
         return {"peers": [peer.name for peer in self.node.peers]}
@@ -167,12 +172,12 @@ class Worker:
         return {}
 
     async def stop(self) -> Answer:
-        """Stop the node; how long it took."""
+        """Stop the node; when that began and how long it took."""
         for task in self._streams:
             task.cancel()
         began_s = time.monotonic()
         await self.node.stop()
-        return {"took_s": time.monotonic() - began_s}
+        return {"began_s": began_s, "took_s": time.monotonic() - began_s}
 
 
 def set_clock(ahead_s: float) -> None:
