@@ -25,6 +25,21 @@ def test_five_faults_at_once_are_too_many() -> None:
     assert blame_until_floor(Scores(600.0), FORGERY, 0.0) == 2
 
 
+@pytest.mark.parametrize("every_s", [0.001, 1.0, 14.9])
+def test_five_faults_within_a_minute_are_too_many(every_s: float) -> None:
+    """However they are spread: no fraction of a point that has come back lets a sixth one through."""
+    assert blame_until_floor(Scores(600.0), FAULT, every_s) == 5
+
+
+def test_a_fault_now_and_then_takes_no_minute_back() -> None:
+    """Ten points come back with each full minute since the first fault, whatever happens in between."""
+    made = Scores(600.0)
+    moments_s = [0.0, 50.0, 59.0, 61.0, 119.0]  # 20, 40, 60, 80 - 10, 90
+    assert [made.blame(BOB, FAULT, moment_s) for moment_s in moments_s] == [False] * 5
+    assert not made.blame(BOB, Fault(reason="small", score=-9), 119.5)
+    assert made.blame(BOB, Fault(reason="small", score=-1), 119.6)
+
+
 def test_scores_recover_ten_a_minute() -> None:
     """One malformed frame every two minutes is forgiven for ever; one a minute is not."""
     assert blame_until_floor(Scores(600.0), FAULT, 120.0) == 0

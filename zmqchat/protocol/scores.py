@@ -1,8 +1,9 @@
 """Scores: what each peer's faults have cost it, and for how long it is left alone.
 
-A fault costs what it says; scores recover by SCORE_RECOVERED_PER_S. At the floor the peer gets a penalty,
-each twice as long as the one before. Peers are forgotten, the least recently blamed first, so that new
-identities, which cost nothing, do not fill the memory.
+A fault costs what it says. SCORE_RECOVERED points come back with each full minute, counted from the first fault: a
+score that crept back all the time would let the fifth fault of a minute miss the floor by a hair. At the floor the
+peer gets a penalty, each twice as long as the one before. Peers are forgotten, the least recently blamed first, so
+that new identities, which cost nothing, do not fill the memory.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from zmqchat.model.faults import SCORE_FLOOR, Fault
 from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import PEERS_REMEMBERED_MAX
 
-SCORE_RECOVERED_PER_S = 10 / 60
+SCORE_RECOVERED = 10.0
+RECOVERY_S = 60.0
 PENALTY_FIRST_S = 30.0
 
 
 @dataclass(slots=True)
 class _Score:
+    """What a peer has; `at_s` is when it last recovered, or was first at fault since it was clean."""
+
     value: float = 0.0
     at_s: float = 0.0
     penalties: int = 0
@@ -36,8 +40,8 @@ class Scores:
         """Count a fault; says whether the peer has reached the floor."""
         score = self._of(peer)
         score.last = f"{fault.reason}: {fault.detail}"
-        score.value = self._value(score, now_s) + fault.score
-        score.at_s = now_s
+        self._recover(score, now_s)
+        score.value += fault.score
         return score.value <= SCORE_FLOOR
 
     def penalise(self, peer: PeerId, now_s: float, why: str | None = None) -> float:
@@ -54,8 +58,10 @@ class Scores:
         score = self._scores.get(peer)
         return "" if score is None else score.last
 
-    def _value(self, score: _Score, now_s: float) -> float:
-        return min(0.0, score.value + (now_s - score.at_s) * SCORE_RECOVERED_PER_S)
+    def _recover(self, score: _Score, now_s: float) -> None:
+        minutes = (now_s - score.at_s) // RECOVERY_S
+        score.value = min(0.0, score.value + minutes * SCORE_RECOVERED)
+        score.at_s = score.at_s + minutes * RECOVERY_S if score.value < 0 else now_s
 
     def _of(self, peer: PeerId) -> _Score:
         score = self._scores.pop(peer, None) or _Score()
