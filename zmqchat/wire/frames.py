@@ -2,7 +2,8 @@
 
 A frame is one type byte and a MessagePack array of the fields in the order of the class. Fields that a
 later version appends are ignored, frame types that it adds decode to `UnknownFrame`: both are skipped,
-never fatal. `Push` is the type byte and the batch itself. What does not decode is a `Fault`.
+never fatal. `Push` is the type byte and the batch itself. What does not decode is a `Fault`. The frames of
+parts that came later stand in files of their own, each with its `CODECS`, and are joined into the table here.
 """
 
 from __future__ import annotations
@@ -12,16 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.faults import Fault
-from zmqchat.model.ids import (
-    BRANCH_BYTES,
-    DIGEST_BYTES,
-    MESH_ID_BYTES,
-    PEER_ID_BYTES,
-    ROOM_ID_BYTES,
-    MeshId,
-    PeerId,
-    RoomId,
-)
+from zmqchat.model.ids import MESH_ID_BYTES, ROOM_ID_BYTES, MeshId, PeerId, RoomId
 from zmqchat.model.limits import (
     DOOR_FRAME_BYTES_MAX,
     FRAME_BYTES_MAX,
@@ -29,22 +21,16 @@ from zmqchat.model.limits import (
     ROOMS_MAX,
     SUMMARY_ENTRIES_MAX,
 )
-from zmqchat.wire.fields import U64_MAX, Field, binary, endpoint, fixed, flag, integer, many, record, string
+from zmqchat.wire.codec import BRANCH, DIGEST, NONCE, NUMBER, PEER, ROOM, SIGNATURE, U64, Codec
+from zmqchat.wire.codec import Frame as Frame
+from zmqchat.wire.fields import binary, endpoint, fixed, flag, integer, many, record, string
 from zmqchat.wire.packing import Malformed, pack, unpack
 
-NONCE_BYTES: Final = 16
-SIGNATURE_BYTES: Final = 64
 ENDPOINTS_DECODED_MAX: Final = 1_000
 """Endpoints that a HELLO may name and still be read; admission keeps the first 8."""
 PEER_ENTRIES_MAX: Final = 256
 PAGE_BATCHES_MAX: Final = 2_048
 REPORT_LINES_MAX: Final = 64
-
-
-class Frame:
-    """The root of all frames."""
-
-    __slots__ = ()
 
 
 class PeerEntry(NamedTuple):
@@ -298,20 +284,6 @@ class UnknownFrame:
     type_byte: int
 
 
-class _Codec(NamedTuple):
-    frame: type[Any]
-    checks: tuple[Field, ...]
-    bytes_max: int
-
-
-_number = integer()
-_u64 = integer(U64_MAX)
-_peer = fixed(PEER_ID_BYTES)
-_room = fixed(ROOM_ID_BYTES)
-_branch = fixed(BRANCH_BYTES)
-_digest = fixed(DIGEST_BYTES)
-_nonce = fixed(NONCE_BYTES)
-_signature = fixed(SIGNATURE_BYTES)
 _versions = many(integer(255), 16)
 _features = many(string(64), 32)
 _endpoints = many(endpoint, ENDPOINTS_DECODED_MAX)
@@ -325,53 +297,56 @@ def _rooms(value: Any) -> tuple[RoomId, ...]:
     return tuple([RoomId(joined[at : at + ROOM_ID_BYTES]) for at in range(0, len(joined), ROOM_ID_BYTES)])
 
 
-_range = record(RangeState, _number, _number, _digest, _digest)
+_range = record(RangeState, NUMBER, NUMBER, DIGEST, DIGEST)
 
-_TABLE: Final[dict[int, _Codec]] = {
-    1: _Codec(
+_OWN: Final[dict[int, Codec]] = {
+    1: Codec(
         Hello,
-        (_versions, _features, _peer, fixed(MESH_ID_BYTES), _nonce, _nonce, _u64, _endpoints),
+        (_versions, _features, PEER, fixed(MESH_ID_BYTES), NONCE, NONCE, U64, _endpoints),
         DOOR_FRAME_BYTES_MAX,
     ),
-    2: _Codec(
+    2: Codec(
         Welcome,
-        (integer(255), _features, _peer, _nonce, _nonce, _nonce, _u64, _endpoints, string(255), _signature),
+        (integer(255), _features, PEER, NONCE, NONCE, NONCE, U64, _endpoints, string(255), SIGNATURE),
         DOOR_FRAME_BYTES_MAX,
     ),
-    3: _Codec(Refused, (string(32), string(256), _versions, _peer, _nonce, _signature), DOOR_FRAME_BYTES_MAX),
-    16: _Codec(Link, (_nonce,), 256),
-    17: _Codec(Linked, (_nonce,), 256),
-    18: _Codec(Ping, (_u64, _u64), 256),
-    19: _Codec(Pong, (_u64, _u64), 256),
-    20: _Codec(Bye, (string(64),), 256),
-    21: _Codec(Peers, (many(record(PeerEntry, _peer, flag, many(endpoint, 64)), PEER_ENTRIES_MAX),), FRAME_BYTES_MAX),
-    22: _Codec(Interest, (_rooms,), FRAME_BYTES_MAX),
-    23: _Codec(Duplicate, (_nonce,), 256),
-    33: _Codec(
+    3: Codec(Refused, (string(32), string(256), _versions, PEER, NONCE, SIGNATURE), DOOR_FRAME_BYTES_MAX),
+    16: Codec(Link, (NONCE,), 256),
+    17: Codec(Linked, (NONCE,), 256),
+    18: Codec(Ping, (U64, U64), 256),
+    19: Codec(Pong, (U64, U64), 256),
+    20: Codec(Bye, (string(64),), 256),
+    21: Codec(Peers, (many(record(PeerEntry, PEER, flag, many(endpoint, 64)), PEER_ENTRIES_MAX),), FRAME_BYTES_MAX),
+    22: Codec(Interest, (_rooms,), FRAME_BYTES_MAX),
+    23: Codec(Duplicate, (NONCE,), 256),
+    33: Codec(
         Have,
-        (_room, _peer, many(record(HaveEntry, _peer, _number, _branch, _number), SUMMARY_ENTRIES_MAX)),
+        (ROOM, PEER, many(record(HaveEntry, PEER, NUMBER, BRANCH, NUMBER), SUMMARY_ENTRIES_MAX)),
         FRAME_BYTES_MAX,
     ),
-    40: _Codec(Summary, (_u64, _nonce, flag), 256),
-    41: _Codec(RoomHashes, (_u64, many(record(RoomHash, _room, _nonce), SUMMARY_ENTRIES_MAX), flag), FRAME_BYTES_MAX),
-    42: _Codec(
+    40: Codec(Summary, (U64, NONCE, flag), 256),
+    41: Codec(RoomHashes, (U64, many(record(RoomHash, ROOM, NONCE), SUMMARY_ENTRIES_MAX), flag), FRAME_BYTES_MAX),
+    42: Codec(
         Frontiers,
         (
-            _u64,
-            _room,
-            many(record(LogState, _peer, _number, _branch, _number, many(_range, RANGES_MAX)), SUMMARY_ENTRIES_MAX),
+            U64,
+            ROOM,
+            many(record(LogState, PEER, NUMBER, BRANCH, NUMBER, many(_range, RANGES_MAX)), SUMMARY_ENTRIES_MAX),
             flag,
         ),
         FRAME_BYTES_MAX,
     ),
-    43: _Codec(Want, (_u64, _room, _peer, _number, _branch, _number, _u64, integer(65535), flag), 512),
-    44: _Codec(Page, (_u64, many(binary, PAGE_BATCHES_MAX), flag), FRAME_BYTES_MAX),
-    45: _Codec(Credit, (_u64, integer(65535)), 256),
-    46: _Codec(Denied, (_room, _peer, _number, string(64)), 512),
-    50: _Codec(Inquire, (_u64,), 256),
-    51: _Codec(Report, (_u64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
+    43: Codec(Want, (U64, ROOM, PEER, NUMBER, BRANCH, NUMBER, U64, integer(65535), flag), 512),
+    44: Codec(Page, (U64, many(binary, PAGE_BATCHES_MAX), flag), FRAME_BYTES_MAX),
+    45: Codec(Credit, (U64, integer(65535)), 256),
+    46: Codec(Denied, (ROOM, PEER, NUMBER, string(64)), 512),
+    50: Codec(Inquire, (U64,), 256),
+    51: Codec(Report, (U64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
 }
 _PUSH: Final = 32
+_TABLES: Final[tuple[dict[int, Codec], ...]] = (_OWN,)
+_TABLE: Final = {byte: codec for table in _TABLES for byte, codec in table.items()}
+assert len(_TABLE) == sum(map(len, _TABLES)), "two frames with one type byte"
 _BYTE_OF: Final[dict[type[Any], int]] = {codec.frame: byte for byte, codec in _TABLE.items()} | {Push: _PUSH}
 _NAMES: Final[dict[type[Any], tuple[str, ...]]] = {
     frame: tuple(field.name for field in fields(frame)) for frame in _BYTE_OF
@@ -379,6 +354,9 @@ _NAMES: Final[dict[type[Any], tuple[str, ...]]] = {
 
 PUSH_PREFIX: Final = bytes([_PUSH])
 """A Push is this byte and the batch."""
+
+FRAME_TYPES: Final = tuple(_BYTE_OF)
+"""All frames that this version knows."""
 
 AnyFrame = TypeVar("AnyFrame", bound=Frame)
 
