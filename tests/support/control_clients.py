@@ -66,3 +66,14 @@ async def serving(home: Path) -> AsyncIterator[tuple[FakeNode, Client]]:
     finally:
         await client.close()
         await server.stop()
+
+
+def line(number: int, text: str, key: str | None = None) -> Fields:
+    """One text of a send request."""
+    return {"id": "s", "op": "line", "n": number, "key": key or f"key-{number:06}", "text": text}
+
+
+async def begin_send(client: Client, until: str = "stored", timeout: float | None = None) -> None:
+    """Begin a send request."""
+    await client.say({"id": "s", "op": "send", "room": "lobby", "until": until, "timeout": timeout})
+    assert (await client.hear())["item"] == {"ready": True}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from zmqchat.model.errors import BadText, DeliveryTimeout, NodeClosed
+from zmqchat.model.errors import DeliveryTimeout, NodeClosed
 from zmqchat.model.ids import MessageId, PeerId, RoomId, mesh_id, room_id, room_name_checked
 from zmqchat.node.home import Home
 from zmqchat.node.values import Member, NodeEvent, Peer
@@ -30,6 +30,7 @@ class FakeMessage:
     def __init__(self, room: FakeRoom, author: Peer, text: str | None, number: int, kind: str = "text") -> None:
         self.room = room
         self.author = author
+        self.author_id = author.id
         self.text = text
         self.id = MessageId(author.id, 1, number, number.to_bytes(8, "big"))
         self.kind = kind
@@ -42,24 +43,6 @@ class FakeMessage:
     def mark_read(self) -> None:
         """Note that it was read."""
         self.room.read.append(self.id)
-
-
-class FakePosting:
-    """What `post` gives: an id, and a Sent when awaited."""
-
-    def __init__(self, room: FakeRoom, message: MessageId) -> None:
-        self.id = message
-        self._room = room
-
-    def __await__(self) -> Generator[object, None, FakeSent]:
-        return self._stored().__await__()
-
-    async def _stored(self) -> FakeSent:
-        await self._room.node.disk.wait()
-        if self._room.node.store_error is not None:
-            raise self._room.node.store_error
-        self._room.durable(self.id)
-        return FakeSent(self.id, tuple(self._room.node.peers))
 
 
 class FakeSent:
@@ -78,7 +61,8 @@ class FakeRoom:
         self.node = node
         self.name = name
         self.id: RoomId = room_id(mesh_id("fake"), name)
-        self.stored: list[FakeMessage] = []
+        self.on_disk: list[FakeMessage] = []
+        self.held_by_nobody: set[str] = set()
         self.read: list[MessageId] = []
         self.posted: dict[MessageId, FakeMessage] = {}
         self._news = asyncio.Event()
@@ -92,36 +76,44 @@ class FakeRoom:
         """The node itself and all its peers."""
         return [Member(self.node.id, self.node.name, True), *(Member(p.id, p.name, p.online) for p in self.node.peers)]
 
-    def post(self, text: str) -> FakePosting:
-        """Accept a text."""
-        if not text:
-            raise BadText("a text has at least one character")
+    def post_many(self, texts: Sequence[str]) -> list[MessageId]:
+        """Accept texts."""
         me = Peer(self.node.id, self.node.name, True)
-        message = FakeMessage(self, me, text, len(self.stored) + len(self.posted) + 1)
-        self.posted[message.id] = message
+        posted = []
+        for text in texts:
+            message = FakeMessage(self, me, text, len(self.on_disk) + len(self.posted) + 1)
+            self.posted[message.id] = message
+            posted.append(message.id)
         self.wake()
-        return FakePosting(self, message.id)
+        return posted
+
+    async def stored(self, message: MessageId) -> None:
+        """Wait until the fake disk has everything up to this message, or fails."""
+        await self.node.disk.wait()
+        if self.node.store_error is not None:
+            raise self.node.store_error
+        for each in [each for each in self.posted if each.number <= message.number]:
+            self.arrive(self.posted.pop(each))
 
     async def has_posted(self, count: int) -> None:
         """Wait until so many texts wait for the disk."""
         while len(self.posted) < count:
             await self._news.wait()
 
-    def durable(self, message: MessageId) -> None:
-        """The disk has it: it arrives in the room."""
-        found = self.posted.pop(message, None)
-        if found is not None:
-            self.arrive(found)
-
     def said(self, author: Peer, text: str | None, kind: str = "text") -> FakeMessage:
         """Somebody else's message arrives."""
-        message = FakeMessage(self, author, text, len(self.stored) + len(self.posted) + 1, kind)
+        message = FakeMessage(self, author, text, len(self.on_disk) + len(self.posted) + 1, kind)
         self.arrive(message)
         return message
 
+    async def has_on_disk(self, count: int) -> None:
+        """Wait until so many messages are there."""
+        while len(self.on_disk) < count:
+            await self._news.wait()
+
     def arrive(self, message: FakeMessage) -> None:
         """A message becomes readable."""
-        self.stored.append(message)
+        self.on_disk.append(message)
         self.wake()
 
     def wake(self) -> None:
@@ -142,22 +134,65 @@ class FakeRoom:
             raise DeliveryTimeout(message, until, timeout or 0.0, [], []) from None
         return FakeSent(message, tuple(self.node.peers))
 
-    def messages(self, after: str | None = None) -> AsyncIterator[FakeMessage]:
-        """What arrives from now on, or everything from "start"."""
-        return self._messages(0 if after == "start" else len(self.stored))
+    def has_reached(self, message: MessageId, until: str, copies: int = 1) -> bool:
+        """Whoever is a peer has what is stored."""
+        stored = [each for each in self.on_disk if each.id == message and each.text not in self.held_by_nobody]
+        return bool(stored) and (until == "stored" or len(self.node.peers) >= copies)
 
-    async def _messages(self, index: int) -> AsyncIterator[FakeMessage]:
-        while True:
-            while index < len(self.stored):
-                index += 1
-                yield self.stored[index - 1]
-            if self.node.is_closed:
-                raise NodeClosed("the node is stopped")
-            await self._news.wait()
+    def reached_below(self, message: MessageId, end: int, until: str, copies: int) -> int:
+        """The same for all from this message on."""
+        numbers = range(message.number, end)
+        reached = {each.id.number for each in self.on_disk if self.has_reached(each.id, until, copies)}
+        return next((number for number in numbers if number not in reached), end)
+
+    def receipts_changed(self) -> asyncio.Future[None]:
+        """Done when somebody has come."""
+        return asyncio.ensure_future(self._somebody_came())
+
+    async def _somebody_came(self) -> None:
+        await self.node.somebody_came.wait()
+        if self.node.is_closed:
+            raise NodeClosed("the node is stopped")
+
+    def late(self, message: MessageId, until: str, timeout_s: float) -> DeliveryTimeout:
+        """Nobody has it."""
+        return DeliveryTimeout(message, until, timeout_s, [], [])
+
+    def messages(self, after: str | None = None) -> FakeMessages:
+        """What arrives from now on, or everything from "start"."""
+        return FakeMessages(self, 0 if after == "start" else len(self.on_disk))
+
+    async def news(self) -> None:
+        """Wait until something has arrived. Raises NodeClosed."""
+        if self.node.is_closed:
+            raise NodeClosed("the node is stopped")
+        await self._news.wait()
 
     async def history(self, last: int = 50) -> list[FakeMessage]:
         """The last messages."""
-        return self.stored[-last:] if last else []
+        return self.on_disk[-last:] if last else []
+
+
+class FakeMessages:
+    """A cursor over what arrives."""
+
+    def __init__(self, room: FakeRoom, index: int) -> None:
+        self._room = room
+        self._index = index
+
+    def __aiter__(self) -> FakeMessages:
+        return self
+
+    async def __anext__(self) -> FakeMessage:
+        while self._index >= len(self._room.on_disk):
+            await self._room.news()
+        self._index += 1
+        return self._room.on_disk[self._index - 1]
+
+    async def blocks(self) -> AsyncIterator[list[FakeMessage]]:
+        """A block a message."""
+        while True:
+            yield [await anext(self)]
 
 
 class FakeNode:

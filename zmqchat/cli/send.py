@@ -83,7 +83,7 @@ class Sender:
     def __init__(self, client: ControlClient, room: str, until: str, timeout_s: float | None, as_json: bool) -> None:
         self._client = client
         self._as_json = as_json
-        self._fields: Fields = {"room": room, "until": until}
+        self._fields: Fields = {"room": room, "until": until, "brief": not as_json}
         if timeout_s is not None:
             self._fields["timeout"] = timeout_s
         self._request = ""

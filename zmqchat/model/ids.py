@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import struct
 import unicodedata
@@ -64,12 +65,12 @@ def parse_message_id(text: str) -> MessageId | None:
 
 def peer_text(peer: PeerId) -> str:
     """A peer id in full: 52 characters of base32."""
-    return _base32(peer)
+    return _id_base32(peer)
 
 
 def peer_short(peer: PeerId) -> str:
     """The first 8 characters of a peer id in two groups of 4, as people compare them."""
-    text = _base32(peer[:5])
+    text = _id_base32(peer[:5])
     return f"{text[:4]}-{text[4:8]}"
 
 
@@ -114,6 +115,11 @@ def _blake2b(label: bytes, size: int, data: bytes) -> bytes:
 
 def _base32(raw: bytes) -> str:
     return base64.b32encode(raw).decode("ascii").rstrip("=").lower()
+
+
+@functools.lru_cache(maxsize=256)  # the same few stand in record after record
+def _id_base32(raw: bytes) -> str:
+    return _base32(raw)
 
 
 def _unbase32(text: str) -> bytes | None:

@@ -7,6 +7,7 @@ of its own beside other people's names.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from typing import Final
@@ -133,7 +134,13 @@ def _visible(character: str, kind: int) -> str:
 def clean_name(name: str, fallback: str) -> str:
     """The name as it may be shown: one line of at most 32 cells with something to see, else the fallback."""
     # 256 characters are more than 32 cells can hold; what lies behind costs no time.
-    normal = unicodedata.normalize("NFKC", name[:256])
+    return _name_to_show(name[:256]) or fallback
+
+
+@functools.lru_cache(maxsize=256)  # the same few stand in record after record
+def _name_to_show(name: str) -> str:
+    """The name as it may be shown; empty where nothing is left of it."""
+    normal = unicodedata.normalize("NFKC", name)
     kept: list[str] = []
     for character in normal:
         kind = _CLASSES[character]
@@ -146,7 +153,7 @@ def clean_name(name: str, fallback: str) -> str:
     while text and _CLASSES[text[0]] in (_MARK, _SPACING_MARK, _MODIFIER):
         text = text[1:]
     shown = cut_to_cells(text, NAME_CELLS_MAX).strip()
-    return shown if any(cell_width(character) for character in shown if not character.isspace()) else fallback
+    return shown if any(cell_width(character) for character in shown if not character.isspace()) else ""
 
 
 def _may_stand_in_a_name(character: str, kind: int) -> bool:

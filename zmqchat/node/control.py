@@ -37,7 +37,7 @@ from zmqchat.node.control_address import (
     write_loopback_address,
 )
 from zmqchat.node.control_requests import OPERATIONS, Request, error_record, line_of
-from zmqchat.node.control_send import SentMemory
+from zmqchat.node.control_sent import SentMemory
 from zmqchat.node.records import Record
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TOKEN_TIMEOUT_S = 2.0
 _log = logging.getLogger("zmqchat.control")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ControlServer:
@@ -235,9 +236,16 @@ class _Connection:
             with contextlib.suppress(OSError):
                 await request.done(result)
 
-    async def _write(self, record: Record) -> None:
+    async def _write(self, *records: Record) -> None:
         async with self._writing:  # Python 3.10 allows one drain at a time
-            self._writer.write(_line(record))
+            waiting = bytearray()
+            for record in records:
+                waiting += _line(record)
+                if len(waiting) >= CONTROL_WRITE_BUFFER_BYTES_MAX:
+                    self._writer.write(waiting)
+                    waiting = bytearray()
+                    await self._writer.drain()
+            self._writer.write(waiting)
             await self._writer.drain()
 
 
@@ -250,7 +258,7 @@ async def _say(writer: asyncio.StreamWriter, error: Exception) -> None:
 
 
 def _line(record: Record) -> bytes:
-    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+    return _encode(record).encode("ascii") + b"\n"
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

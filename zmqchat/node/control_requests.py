@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zmqchat import __version__
 from zmqchat.model.errors import UsageError, ZmqChatError
 from zmqchat.model.ids import MessageId, mesh_id, parse_message_id, peer_short, peer_text, room_id
-from zmqchat.node.control_send import Line, SendStream, SentMemory
+from zmqchat.node.control_send import Answer, SendStream
+from zmqchat.node.control_sent import Line, SentMemory
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.records import (
     Record,
@@ -46,7 +47,7 @@ class Request:
         memory: SentMemory,
         settings: Mapping[str, object],
         fields: Mapping[str, Any],
-        write: Callable[[Record], Awaitable[None]],
+        write: Callable[..., Awaitable[None]],
     ) -> None:
         self.node = node
         self.memory = memory
@@ -60,6 +61,10 @@ class Request:
     async def item(self, **fields: object) -> None:
         """One of several answers; returns when there is room for the next."""
         await self._write({"id": self.id, "item": fields})
+
+    async def items(self, several: Iterable[Record]) -> None:
+        """Several of them, in as few writes as may be."""
+        await self._write(*({"id": self.id, "item": fields} for fields in several))
 
     async def done(self, fields: Record) -> None:
         """The last answer."""
@@ -126,15 +131,20 @@ async def _status(request: Request) -> Record:
 
 
 async def _send(request: Request) -> Record:
+    """Send the lines that follow; `brief` answers have only the id."""
     room = await request.node.join(request.text("room"))
     until = request.text("until")
     copies = request.number("copies", 1, 1, 1000)
 
-    async def answer(number: int, result: Record | Exception) -> None:
-        if isinstance(result, Exception):
-            await request.item(n=number, error=error_record(result))
-        else:
-            await request.item(n=number, record=result)
+    brief = request.flag("brief")
+
+    async def answer(answers: Sequence[Answer]) -> None:
+        await request.items(
+            {"n": number, "error": error_record(result)}
+            if isinstance(result, Exception)
+            else {"n": number, "record": {"id": str(result.id)} if brief else message_record(result)}
+            for number, result in answers
+        )
 
     stream = SendStream(room, request.memory, answer, until, request.seconds("timeout"), copies)
     request.stream = stream

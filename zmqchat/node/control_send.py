@@ -1,208 +1,222 @@
 """Sending for commands: a stream of texts through a bounded window, each answered when it has got to `until`.
 
-How it works. A line has a key of its own. The first time it is seen, the text is posted, and what becomes of it is
-remembered under the key, so that the same line again, over any connection, is the same message. The record of a
-message is made from the message itself as it comes by in the room, so it says what every other node will say.
+How it works. Lines that have come by the time their stream gets its turn are posted together, and answers that are
+due at one time go out together, so a stream costs two tasks, however many lines it has: one posts, as the window
+allows; one waits for what becomes of the lines. A line is in one of two places: being stored, in the order of
+posting, and then, where `until` wants more, on its way to others, each with the time at which it is late.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from zmqchat.model.ids import MessageId
-from zmqchat.model.limits import (
-    CONTROL_REMEMBERED_CHARACTERS_MAX,
-    CONTROL_REMEMBERED_MAX,
-    CONTROL_SEND_WINDOW_BYTES,
-    CONTROL_SEND_WINDOW_EVENTS,
-)
-from zmqchat.node.message import Gap, Message
-from zmqchat.node.records import Record, message_record
+from zmqchat.model.errors import UsageError
+from zmqchat.model.limits import CONTROL_SEND_WINDOW_BYTES, CONTROL_SEND_WINDOW_EVENTS
+from zmqchat.node.control_sent import Accepted, Line, SentMemory
+from zmqchat.node.message import Message
+from zmqchat.node.sending import UNTIL
 
 if TYPE_CHECKING:
     from zmqchat.node.room import Room
 
+LINES_QUEUED_MAX: Final = 256
+"""Lines that wait to be posted; then their client waits, and everything else on the loop gets its turn."""
 
-class Line(NamedTuple):
-    """One text of a stream: its place, its key, and what it says."""
+
+class Answer(NamedTuple):
+    """What became of a line."""
 
     number: int
-    key: str
-    text: str
+    result: Message | Exception
 
 
-class Accepted(NamedTuple):
-    """A text that was posted: its id, its record once it is durable here, and how long it is."""
+class _OnWay(NamedTuple):
+    """A line that is durable here and has not got where `until` wants it; late at deadline_s."""
 
-    message: MessageId
-    record: asyncio.Task[Record]
-    characters: int
-
-
-class SentMemory:
-    """The texts that commands have sent lately, by key; one a node, bounded."""
-
-    def __init__(self) -> None:
-        self._accepted: OrderedDict[str, Accepted] = OrderedDict()
-        self._characters = 0
-        self._echoes: dict[str, _Echo] = {}
-
-    async def accept(self, room: Room, key: str, text: str) -> Accepted:
-        """Post the text, unless the key was seen before. Raises as `Room.post` does; nothing is remembered then."""
-        known = self._accepted.get(key)
-        if known is None:
-            await room.wait_for_room()
-            known = self._accepted.get(key)
-        if known is not None:
-            return known
-        echo = self._echoes.setdefault(room.name, _Echo(room))
-        accepted = echo.post(text)
-        self._accepted[key] = accepted
-        self._characters += accepted.characters
-        accepted.record.add_done_callback(lambda task: self._forget_failed(key, task))
-        while len(self._accepted) > CONTROL_REMEMBERED_MAX or self._characters > CONTROL_REMEMBERED_CHARACTERS_MAX:
-            self._forget(next(iter(self._accepted)))
-        return accepted
-
-    def _forget(self, key: str) -> None:
-        forgotten = self._accepted.pop(key, None)
-        if forgotten is not None:
-            self._characters -= forgotten.characters
-
-    def _forget_failed(self, key: str, task: asyncio.Task[Record]) -> None:
-        """What was not stored may be sent again under its key."""
-        if task.cancelled() or task.exception() is not None:
-            self._forget(key)
-
-    async def close(self) -> None:
-        """Stop reading rooms."""
-        tasks = [task for echo in self._echoes.values() for task in echo.tasks()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Echo:
-    """Own messages of a room as they come by, for those who wait for their records."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._waiting: dict[MessageId, asyncio.Future[Record]] = {}
-        self._storing: set[asyncio.Task[Record]] = set()
-        self._reader: asyncio.Task[None] | None = None
-
-    def post(self, text: str) -> Accepted:
-        loop = asyncio.get_running_loop()
-        if self._reader is None or self._reader.done():
-            cursor = self._room.messages(after=None)
-            self._reader = loop.create_task(self._read(cursor), name="zmqchat control echo")
-        posting = self._room.post(text)
-        echo: asyncio.Future[Record] = loop.create_future()
-        self._waiting[posting.id] = echo
-        task = loop.create_task(self._stored(posting.id, posting, echo), name="zmqchat control send")
-        self._storing.add(task)
-        task.add_done_callback(self._storing.discard)
-        return Accepted(posting.id, task, len(text))
-
-    def tasks(self) -> list[asyncio.Task[None] | asyncio.Task[Record]]:
-        return [*self._storing, *([self._reader] if self._reader is not None else [])]
-
-    async def _stored(self, message: MessageId, posting: Awaitable[object], echo: asyncio.Future[Record]) -> Record:
-        try:
-            await posting
-            return await echo
-        finally:
-            self._waiting.pop(message, None)
-
-    async def _read(self, cursor: AsyncIterator[Message | Gap]) -> None:
-        try:
-            async for item in cursor:
-                echo = None if isinstance(item, Gap) else self._waiting.get(item.id)
-                if echo is not None and not echo.done() and not isinstance(item, Gap):
-                    echo.set_result(message_record(item))
-                if not self._waiting:
-                    return
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever ended the reading
-            for echo in self._waiting.values():
-                if not echo.done():
-                    echo.set_exception(error)
+    number: int
+    message: Message
+    deadline_s: float | None
 
 
 class SendStream:
-    """The texts of one `send` request, and how far each is to get."""
+    """The texts of one `send` request, and how far each is to get. Raises UsageError for an unknown `until`."""
 
     def __init__(
         self,
         room: Room,
         memory: SentMemory,
-        answer: Callable[[int, Record | Exception], Awaitable[None]],
+        answer: Callable[[Sequence[Answer]], Awaitable[None]],
         until: str,
         timeout_s: float | None,
         copies: int,
     ) -> None:
+        if until not in UNTIL:
+            raise UsageError(f"until must be one of {', '.join(UNTIL)}, not {until[:40]!r}")
         self._room = room
         self._memory = memory
         self._answer = answer
         self._until = until
         self._timeout_s = timeout_s
         self._copies = copies
-        self._lines: asyncio.Queue[Line | None] = asyncio.Queue(maxsize=1)
-        self._window = asyncio.Semaphore(CONTROL_SEND_WINDOW_EVENTS)
-        self._unstored_bytes = 0
+        self._lines: deque[Line] = deque()
+        self._queued_characters = 0
+        self._is_complete = False
         self._has_ended = False
-        self._shrunk = asyncio.Event()
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._taken = asyncio.Event()
+        self._queued = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._unanswered = 0
+        self._unstored_characters = 0
+        self._refused: list[Answer] = []
+        self._storing: deque[tuple[Line, Accepted]] = deque()
+        self._on_way: dict[int, _OnWay] = {}
+        self._places = 0
+        self._receipts: asyncio.Future[None] | None = None
+
+    # Lines come in -----------------------------------------------------------------------------------
 
     async def put(self, line: Line | None) -> None:
         """The next line, None for the end; waits while the window is full. Dropped when the stream has ended."""
-        if not self._has_ended:
-            await self._lines.put(line)
+        while not self._has_ended and (
+            len(self._lines) >= LINES_QUEUED_MAX or self._queued_characters >= CONTROL_SEND_WINDOW_BYTES
+        ):
+            self._taken.clear()
+            await self._taken.wait()
+        if line is None:
+            self._is_complete = True
+        else:
+            self._lines.append(line)
+            self._queued_characters += len(line.text)
+        self._queued.set()
+
+    async def _post_all(self) -> None:
+        """Post what comes until the end, as the window allows."""
+        while True:
+            lines = self._take()
+            if lines:
+                for line, accepted in zip(lines, await self._memory.accept(self._room, lines), strict=True):
+                    if isinstance(accepted, Exception):
+                        self._unstored_characters -= len(line.text)
+                        self._refused.append(Answer(line.number, accepted))
+                    else:
+                        self._storing.append((line, accepted))
+                self._moved.set()
+            elif self._is_complete and not self._lines:
+                return
+            else:
+                self._queued.clear()
+                await self._queued.wait()
+
+    def _take(self) -> list[Line]:
+        """The lines that fit into the window now."""
+        lines: list[Line] = []
+        while self._lines and self._unanswered < CONTROL_SEND_WINDOW_EVENTS:
+            size = len(self._lines[0].text)
+            if self._unstored_characters and self._unstored_characters + size > CONTROL_SEND_WINDOW_BYTES:
+                break
+            lines.append(self._lines.popleft())
+            self._unanswered += 1
+            self._unstored_characters += size
+            self._queued_characters -= size
+        if lines:
+            self._taken.set()
+        return lines
+
+    # Answers go out ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Send all lines until the end; returns when each is answered."""
-        loop = asyncio.get_running_loop()
+        posting = asyncio.get_running_loop().create_task(self._post_all(), name="zmqchat control posting")
+        posting.add_done_callback(lambda _posting: self._moved.set())
+        echo = self._memory.echo(self._room)
+        echo.listeners.append(self._moved.set)
         try:
-            while (line := await self._lines.get()) is not None:
-                await self._window.acquire()
-                size = len(line.text)
-                while self._unstored_bytes and self._unstored_bytes + size > CONTROL_SEND_WINDOW_BYTES:
-                    self._shrunk.clear()
-                    await self._shrunk.wait()
-                try:
-                    accepted = await self._memory.accept(self._room, line.key, line.text)
-                except Exception as error:  # noqa: BLE001  # whatever it is, it is this line's, and the rest goes on
-                    self._window.release()
-                    await self._answer(line.number, error)
-                    continue
-                self._unstored_bytes += size
-                task = loop.create_task(self._follow(line.number, accepted, size), name="zmqchat control line")
-                self._waiting.add(task)
-                task.add_done_callback(self._waiting.discard)
-            while self._waiting:
-                await asyncio.wait(self._waiting)
+            while self._unanswered or not posting.done():
+                self._moved.clear()
+                if posting.done():
+                    posting.result()  # whatever else went wrong ends the request
+                answers = [*self._take_refused(), *self._take_stored(), *self._take_reached(), *self._take_late()]
+                if answers:
+                    await self._answer(answers)
+                    self._unanswered -= len(answers)
+                self._queued.set()  # the window may have room again
+                if not answers:
+                    await self._wait()
+            posting.result()
         finally:
             self._has_ended = True
-            if not self._lines.empty():
-                self._lines.get_nowait()  # who waits to put one goes on
-            for task in self._waiting:
-                task.cancel()
+            echo.listeners.remove(self._moved.set)
+            posting.cancel()
+            if self._receipts is not None:
+                self._receipts.cancel()
+            self._taken.set()  # who waits to put a line goes on
 
-    async def _follow(self, number: int, accepted: Accepted, size: int) -> None:
-        result: Record | Exception
-        try:
-            try:
-                result = await asyncio.shield(accepted.record)
-            finally:
-                self._unstored_bytes -= size
-                self._shrunk.set()
-            if self._until != "stored":
-                await self._room.wait(accepted.message, self._until, self._timeout_s, copies=self._copies)
-        except Exception as error:  # noqa: BLE001  # it is told to who sent the line
-            result = error
-        try:
-            await self._answer(number, result)
-        finally:
-            self._window.release()
+    def _take_refused(self) -> list[Answer]:
+        refused, self._refused = self._refused, []
+        return refused
+
+    def _take_stored(self) -> list[Answer]:
+        """Answers for what is durable, or given up, since; what is to get further is on its way from now on."""
+        answers: list[Answer] = []
+        now_s = asyncio.get_running_loop().time()
+        while self._storing and self._storing[0][1].outcome is not None:
+            line, accepted = self._storing.popleft()
+            outcome = accepted.outcome
+            assert outcome is not None
+            self._unstored_characters -= len(line.text)
+            if self._until == "stored" or isinstance(outcome, Exception):
+                answers.append(Answer(line.number, outcome))
+            else:
+                deadline_s = None if self._timeout_s is None else now_s + self._timeout_s
+                self._places += 1
+                self._on_way[self._places] = _OnWay(line.number, outcome, deadline_s)
+        return answers
+
+    def _take_reached(self) -> list[Answer]:
+        """Answers for what has got where it should: most often all up to some number, but any may be the first."""
+        if not self._on_way:
+            return []
+        if self._receipts is None or self._receipts.done():
+            self._receipts = self._room.receipts_changed()
+            self._receipts.add_done_callback(self._receipts_changed)
+        lines = list(self._on_way.values())
+        head, last = lines[0].message.id, lines[-1].message.id
+        below = self._room.reached_below(head, last.number + 1, self._until, self._copies)
+        reached = [
+            place
+            for place, line in self._on_way.items()
+            if (line.message.id.log == head.log and head.number <= line.message.id.number < below)
+            or self._room.has_reached(line.message.id, self._until, self._copies)
+        ]
+        return [Answer(line.number, line.message) for line in map(self._on_way.pop, reached)]
+
+    def _receipts_changed(self, changed: asyncio.Future[None]) -> None:
+        error = None if changed.cancelled() else changed.exception()
+        if isinstance(error, Exception):  # the node stops
+            self._refused += [Answer(line.number, error) for line in self._on_way.values()]
+            self._on_way.clear()
+        self._moved.set()
+
+    def _take_late(self) -> list[Answer]:
+        """Answers for what has not got there in time: all have the same, so the first are the first to be late."""
+        answers: list[Answer] = []
+        now_s = asyncio.get_running_loop().time()
+        for place, line in list(self._on_way.items()):
+            if line.deadline_s is None or line.deadline_s > now_s:
+                break
+            del self._on_way[place]
+            answers.append(Answer(line.number, self._room.late(line.message.id, self._until, self._timeout_s or 0.0)))
+        return answers
+
+    async def _wait(self) -> None:
+        """Until a line has come further, or one is late."""
+        deadline_s = next(iter(self._on_way.values())).deadline_s if self._on_way else None
+        if deadline_s is None:
+            await self._moved.wait()
+        else:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), max(0.0, deadline_s - asyncio.get_running_loop().time()))

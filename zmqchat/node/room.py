@@ -149,14 +149,22 @@ class Room:
         try:
             await asyncio.wait_for(changed, timeout)
         except asyncio.TimeoutError:  # the builtin TimeoutError only from Python 3.11 on
-            receipts = self.receipts_of(message)
-            has = receipts.read if until == "read" else receipts.delivered
-            ids = {peer.id for peer in has}
-            everybody = (*receipts.delivered, *receipts.pending)
-            pending = [peer.id for peer in everybody if peer.id not in ids]
-            names = {peer.id: peer.name for peer in (*has, *everybody)}
-            raise DeliveryTimeout(message, until, timeout or 0.0, [peer.id for peer in has], pending, names) from None
+            raise self.late(message, until, timeout or 0.0) from None
         return sent
+
+    def late(self, message: MessageId, until: str, timeout_s: float) -> DeliveryTimeout:
+        """The error for an own message that has not got there within timeout_s: who has it, and who has not."""
+        receipts = self.receipts_of(message)
+        has = receipts.read if until == "read" else receipts.delivered
+        ids = {peer.id for peer in has}
+        everybody = (*receipts.delivered, *receipts.pending)
+        pending = [peer.id for peer in everybody if peer.id not in ids]
+        names = {peer.id: peer.name for peer in (*has, *everybody)}
+        return DeliveryTimeout(message, until, timeout_s, [peer.id for peer in has], pending, names)
+
+    def receipts_changed(self) -> asyncio.Future[None]:
+        """Done when others have more of this node's own messages, or some became durable; NodeClosed at the end."""
+        return self._core.receipt_waiters.wait(self.id, lambda: True)
 
     @property
     def failures(self) -> int:
