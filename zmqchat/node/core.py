@@ -12,13 +12,13 @@ from zmqchat.model.errors import NodeClosed, NotStored, WrongProcess
 from zmqchat.model.ids import MessageId, PeerId, RoomId, peer_short
 from zmqchat.model.text import clean_name
 from zmqchat.node import forks
-from zmqchat.node.assembly import Machines
 from zmqchat.node.readposition import ReadPositions
 from zmqchat.node.room import Room
 from zmqchat.node.runner import Runner
 from zmqchat.node.sending import ReceiptWaiters, StoredMarks
 from zmqchat.node.tail import HotBytes, Row, Tail
 from zmqchat.node.values import Member, Peer, Receipts
+from zmqchat.protocol.assembly import Machines
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored, ReceiptsChanged
 from zmqchat.protocol.effects import Deliver, PutRow
 from zmqchat.store.store import MessageStore

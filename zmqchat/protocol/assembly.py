@@ -1,0 +1,93 @@
+"""All machines of a node, built and joined; the one place that names them all.
+
+The real runner (`node`) and the simulated one (`sim`) assemble the very same machines here: what differs is only
+the crypto, the sources of chance and what reads the rows that the store kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from zmqchat.history.crypto import Crypto
+from zmqchat.model.config import Config
+from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.protocol.admission import Admission, Self
+from zmqchat.protocol.data import DataMachines
+from zmqchat.protocol.exchange import Exchange
+from zmqchat.protocol.faultcounts import FaultCounts
+from zmqchat.protocol.inquiry import Inquiry
+from zmqchat.protocol.mesh import Mesh
+from zmqchat.protocol.peers import Peers
+from zmqchat.protocol.presence import Presence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a store holds at start; what is left out is a fresh store's.
+
+    rooms, members  rows of these tables, the rooms' keys as RoomId
+    frontiers       packed frontiers by room and log
+    next_arrivals   by room, the number after its last arrival (absent: it has none)
+    own_log         the row of table `meta` under OWN_LOG_ROW
+    moved           machine id or inode of the store differ from those recorded
+    power_lost      the last stop was not clean, and the machine was booted since
+    """
+
+    rooms: Iterable[tuple[RoomId, bytes]] = ()
+    frontiers: Iterable[tuple[RoomId, LogKey, bytes]] = ()
+    next_arrivals: Mapping[RoomId, int] = field(default_factory=dict)
+    members: Iterable[tuple[bytes, bytes]] = ()
+    own_log: bytes | None = None
+    moved: bool = False
+    power_lost: bool = False
+
+
+@dataclass(slots=True)
+class Machines:
+    """A node's machines by name, and the mesh that joins them."""
+
+    mesh: Mesh
+    admission: Admission
+    peers: Peers
+    presence: Presence
+    exchange: Exchange
+    inquiry: Inquiry
+    faults: FaultCounts
+    data: DataMachines
+    tokens: Iterator[int]
+
+    def take_up(self, kept: Kept, wall_ms: int) -> list[str]:
+        """Go on from what the store holds, before NodeStarted; what is damaged is named in the answer."""
+        return self.data.restore(
+            rooms=kept.rooms,
+            frontiers=kept.frontiers,
+            next_arrivals=kept.next_arrivals,
+            members=kept.members,
+            own_log=kept.own_log,
+            moved=kept.moved,
+            power_lost=kept.power_lost,
+            wall_ms=wall_ms,
+        )
+
+
+def assemble(
+    me: Self, crypto: Crypto, config: Config, *, name: str, rng: Random, entropy: Callable[[int], bytes]
+) -> Machines:
+    """The machines of a fresh node of this nickname; `entropy` gives the random bytes of salts."""
+    tokens = itertools.count(1)
+    admission = Admission(me, crypto, config)
+    peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free)
+    presence = Presence(config)
+    exchange = Exchange(me.peer, config, peers, lambda peer: _is_valid(me, peer))
+    inquiry = Inquiry(peers.describe)
+    faults = FaultCounts()
+    data = DataMachines(crypto, config, tokens=tokens, entropy=entropy, rng=rng, rtt_s=presence.rtt_s, name=name)
+    mesh = Mesh((admission, peers, presence, exchange, inquiry, faults, *data.machines), peers, presence)
+    return Machines(mesh, admission, peers, presence, exchange, inquiry, faults, data, tokens)
+
+
+def _is_valid(me: Self, peer: PeerId) -> bool:
+    return me.curve_key(peer) is not None
