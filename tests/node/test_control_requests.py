@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from tests.support.control_clients import serving
 from tests.support.fakenode import FakeMessage, FakeRoom, peer_id
@@ -53,6 +56,19 @@ async def test_a_message_that_arrives_while_history_is_read_is_shown_once(tmp_pa
         assert (await client.hear())["item"] == {"caught_up": True}
         lobby.said(BOB, "next")
         assert (await client.hear())["item"]["record"]["text"] == "next"
+
+
+async def test_what_was_shown_is_forgotten_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tail that goes on for weeks keeps nothing of its beginning, and then shows whatever arrives."""
+    monkeypatch.setattr("zmqchat.node.control_requests.SEEN_S", 0.0)
+    async with serving(tmp_path) as (node, client):
+        lobby = await node.join("lobby")
+        first = lobby.said(BOB, "one")
+        await client.say({"id": "1", "op": "tail", "room": "lobby", "last": 5, "follow": True})
+        assert [(await client.hear())["item"].get("caught_up", False) for _ in range(2)] == [False, True]
+        await asyncio.sleep(0)
+        lobby.arrive(first)
+        assert (await client.hear())["item"]["record"]["text"] == "one"
 
 
 async def test_a_chat_that_shows_messages_has_read_them(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.node.readposition import LOGS_KEPT_MAX, ReadPositions
+from zmqchat.node.readposition import LOGS_KEPT_MAX, RANGES_KEPT_MAX, ReadPositions
 from zmqchat.protocol.effects import PutRow
 from zmqchat.protocol.facts import ReadUpTo
 
@@ -46,6 +46,30 @@ async def test_positions_survive_a_restart() -> None:
     positions.flush()
     again = kept.positions()
     assert (again.start(ROOM), again.ends(ROOM)) == (9, {ANN: 5, BOB: 3})
+
+
+async def test_late_arrivals_are_kept_as_ranges() -> None:
+    """What filled an old gap and was read stays read over a restart, until the start has passed it."""
+    kept = Kept()
+    positions = kept.positions()
+    for number in (7, 8, 9, 8, 20):
+        positions.move_late(ROOM, number)
+    positions.flush()
+    again = kept.positions()
+    assert again.late(ROOM) == [(7, 10), (20, 21)]
+    again.move_start(ROOM, 10)
+    again.move_late(ROOM, 5)
+    assert again.late(ROOM) == [(20, 21)]
+
+
+async def test_ranges_are_bounded() -> None:
+    """Of more ranges than are kept the newest stay."""
+    positions = Kept().positions()
+    for number in range(2, 2 * RANGES_KEPT_MAX + 20, 2):
+        positions.move_late(ROOM, number)
+    late = positions.late(ROOM)
+    assert len(late) == RANGES_KEPT_MAX
+    assert late[-1] == (2 * RANGES_KEPT_MAX + 18, 2 * RANGES_KEPT_MAX + 19)
 
 
 async def test_they_never_go_back() -> None:

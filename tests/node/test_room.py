@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -295,3 +296,24 @@ async def test_sent_at_is_the_time_of_the_call(home: Path) -> None:
         sent_at = (await lobby.history())[0].sent_at
         assert sent_at.tzinfo is timezone.utc
         assert abs((datetime.now(timezone.utc) - sent_at).total_seconds()) < 5
+
+
+async def test_late_messages_that_were_read_are_not_unread(home: Path) -> None:
+    """What fills an old gap stands below the end of its log: it is unread until it, and no other, is marked."""
+    async with running(home) as ann, running(home, "bob", ann) as bob:
+        here, there = await share_room("lobby", ann, bob)
+        for text in ("one", "two"):
+            await there.send(text, until="delivered", timeout=10)
+        for message in await here.history():
+            message.mark_read()
+        assert await here.count_unread() == 0
+        rows = here.tail.rows_from(1, 100)
+        assert rows
+        said = [row for row in rows if row.arrival.key.author == bob.id][-1]
+        cursor = here.messages(after=None)
+        for _ in range(2):  # it comes again, as what fills a gap does
+            late = dataclasses.replace(said.arrival, number=here.tail.next_number, backfill=True)
+            here.tail.append(said._replace(arrival=late))
+        assert await here.count_unread() == 2
+        (await anext(cursor)).mark_read()
+        assert await here.count_unread() == 1

@@ -37,6 +37,7 @@ class Messages(AsyncIterator["Message | Gap"]):
         self._next_number = start
         self._moves = moves_read_position
         self._skips = dict(room.read_ends()) if skip_read else {}
+        self._late_read = room.late_read() if skip_read else []
         self._rows: deque[Row] = deque()
         self._block: Block | None = None
         self._index = 0
@@ -139,6 +140,8 @@ class Messages(AsyncIterator["Message | Gap"]):
         read_end = 0 if arrival.backfill else self._skips.get(arrival.key, 0)
         first = max(arrival.first, self._next_number - offset, read_end)
         numbers = [n for n in range(first, arrival.end) if is_readable(events[n - batch_first])]
+        if arrival.backfill and self._late_read:
+            numbers = [n for n in numbers if not self._is_late_read(n + offset)]
         if not numbers:
             return None
         return Block(
@@ -150,6 +153,9 @@ class Messages(AsyncIterator["Message | Gap"]):
             live=arrival.live,
             backfill=arrival.backfill,
         )
+
+    def _is_late_read(self, number: int) -> bool:
+        return any(first <= number < end for first, end in self._late_read)
 
 
 class Blocks(AsyncIterator[Sequence[Message]]):

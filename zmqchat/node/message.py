@@ -133,6 +133,8 @@ class Message:
     def mark_read(self) -> None:
         """Move this home's read position of the room past this message."""
         self.room.mark_read(self._key, self._number + 1)
+        if self.backfill and self._position is not None:
+            self.room.mark_late_read(self._position)
 
     def __repr__(self) -> str:
         text = self.text

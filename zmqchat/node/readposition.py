@@ -2,6 +2,7 @@
 
 Kept as numbers a log and not as a place in the list, because what arrives late stands before what was
 read. The lowest arrival number that may hold something unread is kept beside it, as where to start.
+What fills an old gap stands below the end of its log: of that, the arrivals that were read are kept as ranges.
 Writes are coalesced: at most one under way, at most one a WRITE_DELAY_S.
 """
 
@@ -20,6 +21,9 @@ from zmqchat.wire.packing import Malformed, pack, unpack
 
 WRITE_DELAY_S = 0.1
 LOG_BYTES_MAX = 64
+RANGES_KEPT_MAX = 64
+"""Ranges of late arrivals that were read, a room; older ones count as unread again."""
+
 LOGS_KEPT_MAX = min(PACK_VALUES_MAX // 6, FRAME_BYTES_MAX // LOG_BYTES_MAX - 1)
 """Logs in a room's row, those that moved last: more than can be unpacked again would lose them all."""
 _PREFIX = b"read:"
@@ -30,6 +34,7 @@ class _Position:
     start: int = 1
     ends: dict[LogKey, int] = field(default_factory=dict)
     fresh: dict[LogKey, int] = field(default_factory=dict)
+    late: list[tuple[int, int]] = field(default_factory=list)
     is_dirty: bool = False
 
 
@@ -48,9 +53,11 @@ class ReadPositions:
             if not key.startswith(_PREFIX):
                 continue
             try:
-                start, ends = unpack(value, array_max=PACK_VALUES_MAX)
+                start, ends, *late = unpack(value, array_max=PACK_VALUES_MAX)
                 self._positions[RoomId(key[len(_PREFIX) :])] = _Position(
-                    start, {LogKey(PeerId(author), log, branch): end for author, log, branch, end in ends}
+                    start,
+                    {LogKey(PeerId(author), log, branch): end for author, log, branch, end in ends},
+                    late=[(first, end) for first, end in late],
                 )
             except (Malformed, TypeError, ValueError):
                 continue  # a damaged row costs reading again, nothing else
@@ -77,11 +84,29 @@ class ReadPositions:
             self.move_start(room, arrival_end)
         self._write_soon()
 
+    def late(self, room: RoomId) -> list[tuple[int, int]]:
+        """The ranges of arrivals that filled old gaps and were read."""
+        position = self._positions.get(room)
+        return [] if position is None else list(position.late)
+
+    def move_late(self, room: RoomId, number: int) -> None:
+        """What filled an old gap as this arrival was read."""
+        position = self._positions.setdefault(room, _Position())
+        if number < position.start or any(first <= number < end for first, end in position.late):
+            return
+        if position.late and position.late[-1][1] == number:
+            position.late[-1] = (position.late[-1][0], number + 1)
+        else:
+            position.late = [*position.late[1 - RANGES_KEPT_MAX :], (number, number + 1)]
+        position.is_dirty = True
+        self._write_soon()
+
     def move_start(self, room: RoomId, arrival_end: int) -> None:
         """A cursor that reads in order has passed all arrivals below this number, gaps and backfill among them."""
         position = self._positions.setdefault(room, _Position())
         if arrival_end > position.start:
             position.start = arrival_end
+            position.late = [(first, end) for first, end in position.late if end > arrival_end]
             position.is_dirty = True
             self._write_soon()
 
@@ -100,7 +125,7 @@ class ReadPositions:
             position.is_dirty = False
             ends, position.fresh = position.fresh, {}
             kept = islice(position.ends.items(), max(0, len(position.ends) - LOGS_KEPT_MAX), None)
-            value = pack([position.start, [[*key, end] for key, end in kept]])
+            value = pack([position.start, [[*key, end] for key, end in kept], *map(list, position.late)])
             self._write((PutRow("meta", _PREFIX + room, value),))
             if ends:
                 self._tell(ReadUpTo(room=room, ends=ends))

@@ -235,6 +235,14 @@ class Room:
         """This home has read a log below `end` (a cursor: and all arrivals below that); others are told soon."""
         self._core.on_loop(self._core.read_positions.move, self.id, key, end, arrival_end)
 
+    def mark_late_read(self, number: int) -> None:
+        """What filled an old gap as this arrival is read here; the end of its log says nothing of it."""
+        self._core.on_loop(self._core.read_positions.move_late, self.id, number)
+
+    def late_read(self) -> list[tuple[int, int]]:
+        """The ranges of such arrivals that are read here."""
+        return self._core.read_positions.late(self.id)
+
     def pass_arrivals(self, arrival_end: int) -> None:
         """This home has seen all arrivals below this number, gaps among them."""
         self._core.read_positions.move_start(self.id, arrival_end)
