@@ -242,7 +242,7 @@ def _limits_fault(raw: bytes, events: list[bytes]) -> Fault | None:
 
 
 def _clock_fault(header: BatchHeader, events: list[bytes]) -> Fault | None:
-    for raw in (events[0], events[-1]):
+    for raw in events if len(events) == 1 else (events[0], events[-1]):
         event = decode_event(raw)
         if isinstance(event, Fault):
             return event

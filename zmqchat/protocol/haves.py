@@ -1,11 +1,12 @@
 """HAVE: what this node has on its disk, told to whoever may wait for it; and what others told us.
 
 How it works. After a commit each log that moved is due to be told: to its author and to the link that
-it came by at once (not more often than PACE of have_author_s, so that a stream costs 200 small frames a
-second), to the other linked members of the room within have_others_s. What is due to a peer is a set of
-logs, so any number of commits make one entry; a HAVE carries the `end` that holds when it leaves.
+it came by almost at once (after REST, and not more often than PACE of have_author_s, so that a stream costs
+200 small frames a second), to the other linked members of the room within have_others_s. What is due to a
+peer is a set of logs, so any number of commits make one entry; a HAVE carries the `end` that holds when it
+leaves.
 
-    due to a peer: nothing --stored--> soon (now, or PACE after the last) --timer--> sent
+    due to a peer: nothing --stored--> soon (after REST, and PACE after the last) --timer--> sent
                            --stored--> late (have_others_s)         soon wins over late
 
 A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `broadcast` and
@@ -38,6 +39,9 @@ BEHIND_MAX = SUMMARY_ENTRIES_MAX
 
 PACE = 0.1
 """The part of have_author_s that lies at least between two HAVEs to one peer."""
+
+REST = 0.02
+"""The part of have_author_s that a HAVE waits at least: whoever reads the message and answers it goes first."""
 
 _TIMER = ("haves",)
 
@@ -96,7 +100,6 @@ class Haves(Machine):
                 for peer in members:
                     soon = peer in (stored.peer, stored.key.author)
                     self._tell(peer, room, stored.key, soon, at)
-        # Not at once, but at the next turn of the runner: who waits for the message goes before who waits for this.
         self._set_timer(at)
 
     def _held(self, fact: BatchHeld, at: Instant) -> None:
@@ -107,7 +110,8 @@ class Haves(Machine):
     def _tell(self, peer: PeerId, room: RoomId, key: LogKey, soon: bool, at: Instant) -> None:
         due = self._due[peer]
         due.logs.setdefault(room, {})[key] = None
-        paced_s = max(at.now_s, due.sent_s + self._config.have_author_s * PACE)
+        wait_s = self._config.have_author_s
+        paced_s = max(at.now_s + wait_s * REST, due.sent_s + wait_s * PACE)
         at_s = paced_s if soon else at.now_s + self._config.have_others_s
         due.at_s = at_s if due.at_s is None else min(due.at_s, at_s)
 
