@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from tests.support.rostersamples import ROSTER_FRAMES, ROSTER_SAMPLES
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import MeshId, PeerId, RoomId
 from zmqchat.model.limits import NUMBER_MAX
-from zmqchat.wire import frames
+from zmqchat.wire import frames, overlay_frames, tree_frames
 from zmqchat.wire.fields import U64_MAX
 
 
@@ -63,6 +64,18 @@ SAMPLES: dict[str, frames.Frame] = {
     "peers": frames.Peers(entries=(frames.PeerEntry(PEER, True, ENDPOINTS), frames.PeerEntry(OTHER, False, ()))),
     "interest": frames.Interest(rooms=(ROOM, OTHER_ROOM)),
     "duplicate": frames.Duplicate(instance=STORE),
+    "join": overlay_frames.Join(),
+    "forward join": overlay_frames.ForwardJoin(newcomer=overlay_frames.Contact(OTHER, ENDPOINTS), hops=6),
+    "neighbour": overlay_frames.Neighbour(priority=2),
+    "neighbour answer": overlay_frames.NeighbourAnswer(accepted=True),
+    "part": overlay_frames.Part(),
+    "shuffle": overlay_frames.Shuffle(
+        origin=overlay_frames.Contact(PEER, ENDPOINTS),
+        token=12,
+        hops=6,
+        entries=(overlay_frames.Contact(OTHER, ENDPOINTS[:1]), overlay_frames.Contact(PEER, ())),
+    ),
+    "shuffle reply": overlay_frames.ShuffleReply(token=12, entries=(overlay_frames.Contact(OTHER, ENDPOINTS),)),
     "push": frames.Push(batch=b"\x93\xc4\x00\x90\xc4\x00"),
     "have": frames.Have(room=ROOM, holder=PEER, entries=(frames.HaveEntry(OTHER, 3, BRANCH, 1_000),)),
     "summary": frames.Summary(exchange=5, hash=NONCE, reply=False),
@@ -90,7 +103,16 @@ SAMPLES: dict[str, frames.Frame] = {
     "credit": frames.Credit(request=9, pages=4),
     "denied": frames.Denied(room=ROOM, author=OTHER, log=3, reason="quota"),
     "inquire": frames.Inquire(token=11),
+    "relay": tree_frames.Relay(hops=3, batch=b"\x93\xc4\x00\x90\xc4\x00"),
+    "ihave": tree_frames.IHave(room=ROOM, entries=(tree_frames.Announced(NONCE, 2), tree_frames.Announced(STORE, 255))),
+    "graft": tree_frames.Graft(room=ROOM, id=NONCE),
+    "prune": tree_frames.Prune(room=ROOM),
+    "holders": tree_frames.Holders(
+        room=ROOM, author=OTHER, log=3, branch=BRANCH, holders=(tree_frames.Holder(PEER, 1_000),), more=2
+    ),
+    "taken": tree_frames.Taken(size_bytes=2**40),
     "report": frames.Report(token=11, lines=(("linked", "yes"), ("found by", "mdns"))),
+    **ROSTER_SAMPLES,
 }
 
 _number = st.integers(0, NUMBER_MAX)
@@ -103,6 +125,8 @@ _versions = st.lists(st.integers(0, 255), max_size=16).map(tuple)
 _features = st.lists(st.text(max_size=16), max_size=4).map(tuple)
 _have = st.builds(frames.HaveEntry, _peer, _number, _bytes[8], _number)
 _ranges = st.lists(st.builds(frames.RangeState, _number, _number, _bytes[32], _bytes[32]), max_size=8).map(tuple)
+_contact = st.builds(overlay_frames.Contact, _peer, _endpoints)
+_contacts = st.lists(_contact, max_size=8).map(tuple)
 _log = st.builds(frames.LogState, _peer, _number, _bytes[8], _number, _ranges)
 
 FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
@@ -150,6 +174,13 @@ FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
     ),
     st.builds(frames.Interest, rooms=st.lists(_room, max_size=8).map(tuple)),
     st.builds(frames.Duplicate, instance=_bytes[16]),
+    st.builds(overlay_frames.Join),
+    st.builds(overlay_frames.ForwardJoin, newcomer=_contact, hops=st.integers(0, 8)),
+    st.builds(overlay_frames.Neighbour, priority=st.integers(0, 3)),
+    st.builds(overlay_frames.NeighbourAnswer, accepted=st.booleans()),
+    st.builds(overlay_frames.Part),
+    st.builds(overlay_frames.Shuffle, origin=_contact, token=_u64, hops=st.integers(0, 8), entries=_contacts),
+    st.builds(overlay_frames.ShuffleReply, token=_u64, entries=_contacts),
     st.builds(frames.Push, batch=st.binary(max_size=64)),
     st.builds(frames.Have, room=_room, holder=_peer, entries=st.lists(_have, max_size=4).map(tuple)),
     st.builds(frames.Summary, exchange=_u64, hash=_bytes[16], reply=st.booleans()),
@@ -186,11 +217,30 @@ FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
     ),
     st.builds(frames.Credit, request=_u64, pages=st.integers(0, 65535)),
     st.builds(frames.Denied, room=_room, author=_peer, log=_number, reason=st.text(max_size=16)),
+    st.builds(tree_frames.Relay, hops=st.integers(0, 255), batch=st.binary(max_size=64)),
+    st.builds(
+        tree_frames.IHave,
+        room=_room,
+        entries=st.lists(st.builds(tree_frames.Announced, _bytes[16], st.integers(0, 255)), max_size=4).map(tuple),
+    ),
+    st.builds(tree_frames.Graft, room=_room, id=_bytes[16]),
+    st.builds(tree_frames.Prune, room=_room),
+    st.builds(
+        tree_frames.Holders,
+        room=_room,
+        author=_peer,
+        log=_number,
+        branch=_bytes[8],
+        holders=st.lists(st.builds(tree_frames.Holder, _peer, _number), max_size=4).map(tuple),
+        more=_number,
+    ),
+    st.builds(tree_frames.Taken, size_bytes=_u64),
     st.builds(frames.Inquire, token=_u64),
     st.builds(
         frames.Report,
         token=_u64,
         lines=st.lists(st.tuples(st.text(max_size=16), st.text(max_size=64)), max_size=4).map(tuple),
     ),
+    ROSTER_FRAMES,
 )
 """Any frame, each field anywhere in its range."""

@@ -86,7 +86,7 @@ CLOCK_FOLD_MS: Final = 7 * 24 * 3_600_000
 # Links -------------------------------------------------------------------------------------------
 
 PEERS_LIVE_MAX: Final = 256
-"""Links of the full mesh. 3 sockets' worth of file descriptors each; the bounded overlay comes later."""
+"""Links at most, whatever the mesh: 3 sockets' worth of file descriptors each."""
 
 CANDIDATES_MAX: Final = 4_096
 """Addresses heard by discovery: random replacement above it, 10 dials a second at most."""
@@ -150,6 +150,129 @@ DOOR_STAY_S_MAX: Final = 30
 
 NAME_LOOKUPS_AT_ONCE_MAX: Final = 8
 """Host names resolved at once, a thread each; DNS may take half a minute to give up."""
+
+# The bounded overlay -------------------------------------------------------------------------------
+
+FULL_MESH_MEMBERS_MAX: Final = 96
+"""Live members up to which everybody links to everybody; above it a node keeps NEIGHBOURS links."""
+
+FULL_MESH_AGAIN_MEMBERS: Final = 64
+"""Live members below which a partial mesh is full again: so far below that a few who come and go switch nothing."""
+
+NEIGHBOURS: Final = 8
+"""Links that a node strives for in a partial mesh. It asks for more below 3/4 of it and gives up what is above 3/2."""
+
+PASSIVE_PER_NEIGHBOUR: Final = 6
+"""Peers in reserve for each of these links (HyParView's passive view): 48, about 300 B each."""
+
+PASSIVE_PER_SOURCE: Final = 4
+"""One peer may have told of a part of the reserve only, 1/4: a liar must not fill it."""
+
+TRANSIENT_LINKS_MAX: Final = 4
+"""Links beside the neighbours and visitors, of those who have yet to say what they want."""
+
+CONTACTS_PER_LINK_MAX: Final = 16
+"""Contacts that a peer may add to the reserve in the time between two shuffles: one honest answer and a few walks."""
+
+OVERLAY_FRAMES_PER_S_MAX: Final = 16
+"""Joins, walks and requests heeded a second and peer, averaged over 4 s; an honest peer sends about one."""
+
+NEIGHBOURS_DISPLACED_PER_S_MAX: Final = 1
+"""Links given up a second for a newcomer's sake, averaged over 4 s: a crowd of made-up peers must not stir the mesh."""
+
+SHUFFLE_ENTRIES_MAX: Final = 8
+"""Contacts in a shuffle beside its origin: HyParView's 3 neighbours and 4 in reserve, and one to spare."""
+
+WALK_HOPS_MAX: Final = 8
+"""Hops of a random walk: HyParView's six, and some to spare."""
+
+SHUFFLES_UNDER_WAY_MAX: Final = 1_024
+"""Shuffles of others whose answer may come back through here: 150 B each, the oldest gives way."""
+
+# The tree of a partial mesh ------------------------------------------------------------------------
+
+TREE_HOPS_MAX: Final = 255
+"""Links that a live batch travels at most: ends what circles in a mesh whose nodes forget too soon."""
+
+TREE_ENTRIES_PER_FRAME_MAX: Final = 1_024
+"""Batches announced in one IHAVE: 20 KiB."""
+
+TREE_ROOMS_MAX: Final = 4_096
+"""Rooms whose links are told apart into eager and lazy; beyond it the one unheard of for longest begins anew."""
+
+TREE_EAGER_MAX: Final = 16
+"""Links that a new room's tree begins with; the rest is lazy. A node in both kinds of mesh has a hundred."""
+
+TREE_SEEN_MAX: Final = 16_384
+"""Relayed batches remembered, so that none is relayed twice: 4 MiB."""
+
+TREE_SEEN_S: Final = 120.0
+"""How long they are remembered: far beyond the time that a batch is under way."""
+
+TREE_CACHE_BYTES_MAX: Final = 16 * MIB
+"""Relayed batches kept to answer GRAFT, of all rooms."""
+
+TREE_CACHE_S: Final = 30.0
+"""How long they are kept: what is older is a matter of sync."""
+
+TREE_MISSING_MAX: Final = 4_096
+"""Announced batches that are waited for; what is announced beyond it comes by sync."""
+
+TREE_MISSING_PER_PEER_MAX: Final = 1_024
+"""The same that one peer has announced: who announces what there is not crowds out nobody."""
+
+TREE_UNANSWERED_MAX: Final = 64
+"""Announcements a minute that a peer did not make good when asked, before it is blamed."""
+
+TREE_REQUESTS_PER_S_MAX: Final = 256
+"""GRAFTs and PRUNEs heeded a second and peer, averaged over 5 s; what is beyond is dropped and blamed."""
+
+TREE_RESENT_BYTES_PER_S_MAX: Final = 8 * MIB
+"""Bytes that a peer gets a second by asking for batches again: a GRAFT is 40 B, its answer up to 256 KiB."""
+
+HOLDERS_PER_FRAME_MAX: Final = 256
+"""Holders named in one frame on its way to an author: 10 KiB."""
+
+HOLDERS_PER_LOG_MAX: Final = 8_192
+"""Holders of one log that are gathered here for its author; further ones are counted."""
+
+HOLDERS_MAX: Final = 65_536
+"""The same of all logs: about 12 MiB."""
+
+# The roster --------------------------------------------------------------------------------------
+
+ROSTER_MEMBERS_MAX: Final = 50_000
+"""Members of the mesh that a node remembers, dead ones too: under 64 MiB (RECORD_BYTES_MAX and about 150 B each)."""
+
+ROSTER_STRANGERS_MAX: Final = 16_384
+"""Of these, who was first heard of less than roster_known_s ago and never linked: identities are free."""
+
+RECORD_BYTES_MAX: Final = 512
+"""A signed member record; its owner leaves out addresses that do not fit."""
+
+RECORD_ROOMS_MAX: Final = 16
+"""Rooms that a member record hints at, 4 B each."""
+
+RECORDS_PER_FRAME_MAX: Final = 64
+"""Member records a frame: verifying them blocks for about 6 ms."""
+
+RECORDS_PER_S_MAX: Final = 250
+"""New member records taken a second and link: 2.5 % of a core for signatures; the rest comes by anti-entropy."""
+
+RECORDS_BURST_MAX: Final = 2_048
+"""The same at once, so that a newcomer to a mesh of a thousand knows all of it in a second."""
+
+ROSTER_DIGEST_ENTRIES_MAX: Final = 2_048
+"""Members of a bucket told in one frame, 16 B each: ten times the average of a full roster."""
+
+LIVENESS_ENTRIES_PER_FRAME_MAX: Final = 256
+"""Suspicions in one frame, 44 B each."""
+
+SUSPECTS_MAX: Final = 4_096
+"""Members under suspicion at a time: a timer each; further suspicions wait until some are settled."""
+
+GOSSIP_LINKS_MAX: Final = 12
+"""Links that news of members is passed to: all of a partial mesh, a sample of a full one."""
 
 # Sync --------------------------------------------------------------------------------------------
 
@@ -245,3 +368,6 @@ assert LINK_UNACKNOWLEDGED_BYTES_MAX < LINK_SEND_BYTES_MAX
 assert min(LINK_RECEIVE_BYTES_MAX, FEED_SEND_BYTES_MAX) > UNREAD_LINK_BYTES_MAX
 assert CONTROL_LINE_BYTES_MAX > 6 * TEXT_BYTES_MAX + 4 * KIB
 assert 8 * CONTROL_SEND_WINDOW_BYTES <= PENDING_BYTES_MAX
+assert FULL_MESH_AGAIN_MEMBERS < FULL_MESH_MEMBERS_MAX < PEERS_LIVE_MAX
+assert RECORDS_PER_FRAME_MAX * (RECORD_BYTES_MAX + 8) < 64 * KIB
+assert ROSTER_STRANGERS_MAX < ROSTER_MEMBERS_MAX < 65_536

@@ -24,7 +24,11 @@ from zmqchat.model.limits import (
 from zmqchat.wire.codec import BRANCH, DIGEST, NONCE, NUMBER, PEER, ROOM, SIGNATURE, U64, Codec
 from zmqchat.wire.codec import Frame as Frame
 from zmqchat.wire.fields import binary, endpoint, fixed, flag, integer, many, record, string
+from zmqchat.wire.overlay_frames import CODECS as OVERLAY_CODECS
 from zmqchat.wire.packing import Malformed, pack, unpack
+from zmqchat.wire.roster_frames import CODECS as ROSTER_CODECS
+from zmqchat.wire.tree_frames import CODECS as TREE_CODECS
+from zmqchat.wire.tree_frames import RELAY_BYTE, Relay, relay_frame
 
 ENDPOINTS_DECODED_MAX: Final = 1_000
 """Endpoints that a HELLO may name and still be read; admission keeps the first 8."""
@@ -344,10 +348,13 @@ _OWN: Final[dict[int, Codec]] = {
     51: Codec(Report, (U64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
 }
 _PUSH: Final = 32
-_TABLES: Final[tuple[dict[int, Codec], ...]] = (_OWN,)
+_TABLES: Final[tuple[dict[int, Codec], ...]] = (_OWN, OVERLAY_CODECS, ROSTER_CODECS, TREE_CODECS)
 _TABLE: Final = {byte: codec for table in _TABLES for byte, codec in table.items()}
 assert len(_TABLE) == sum(map(len, _TABLES)), "two frames with one type byte"
-_BYTE_OF: Final[dict[type[Any], int]] = {codec.frame: byte for byte, codec in _TABLE.items()} | {Push: _PUSH}
+_BYTE_OF: Final[dict[type[Any], int]] = {codec.frame: byte for byte, codec in _TABLE.items()} | {
+    Push: _PUSH,
+    Relay: RELAY_BYTE,
+}
 _NAMES: Final[dict[type[Any], tuple[str, ...]]] = {
     frame: tuple(field.name for field in fields(frame)) for frame in _BYTE_OF
 }
@@ -370,6 +377,8 @@ def encode(frame: Frame) -> bytes:
     """The bytes of a frame."""
     if isinstance(frame, Push):
         return PUSH_PREFIX + frame.batch
+    if isinstance(frame, Relay):
+        return relay_frame(frame.hops, frame.batch)
     kind = type(frame)
     if isinstance(frame, Interest):
         return bytes([_BYTE_OF[kind]]) + pack([b"".join(frame.rooms)])
@@ -383,6 +392,10 @@ def decode(payload: bytes) -> Frame | UnknownFrame | Fault:
     byte = payload[0]
     if byte == _PUSH:
         return Push(batch=payload[1:])
+    if byte == RELAY_BYTE:
+        if len(payload) < 2:
+            return Fault(reason="malformed", detail="Relay without its hops")
+        return Relay(hops=payload[1], batch=payload[2:])
     codec = _TABLE.get(byte)
     if codec is None:
         return UnknownFrame(byte)
