@@ -38,6 +38,7 @@ class Mesh:
         self._by_timer: dict[str, tuple[Machine, FactHandler]] = {}
         self._effects: list[Effect] = []
         self.unknown_frames = 0
+        self.routed = 0
         for machine in self._machines:
             for fact_type, handler in machine.facts.items():
                 if fact_type is TimerFired:
@@ -75,6 +76,7 @@ class Mesh:
                 self._route(item, at, queue)
 
     def _route(self, fact: Fact, at: Instant, queue: deque[Item]) -> None:
+        self.routed += 1
         if isinstance(fact, FrameReceived):
             self._frame(fact, at, queue)
             return

@@ -1,0 +1,31 @@
+"""What every scenario is: nodes, and commands that are planned from the seed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from zmqchat.sim.node import NodePlan
+from zmqchat.sim.options import Options
+from zmqchat.sim.world import World
+
+
+class Scenario(ABC):
+    """One kind of run.
+
+    settle_s  how long the nodes may take to agree once all is whole
+    """
+
+    settle_s: ClassVar[float] = 60.0
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def nodes(self) -> Sequence[NodePlan]:
+        """How each node begins; all of one subnet, and in the lobby, unless said otherwise."""
+        return [NodePlan()] * self.options.nodes
+
+    @abstractmethod
+    def plan(self, world: World) -> None:
+        """Schedule what is to happen, with `world.at` and the chance of `world.rng`."""
