@@ -12,6 +12,7 @@ from zmqchat.store.about import RECORD_KEY, SCHEMA, SCHEMA_KEY, closed, first_re
 HERE = place(b"machine", b"boot", 10)
 REBOOTED = place(b"machine", b"another boot", 10)
 COPIED = place(b"machine", b"boot", 11)
+REUSED = place(b"machine", b"boot", 10, 7)
 OTHER_MACHINE = place(b"another machine", b"boot", 10)
 
 
@@ -41,7 +42,7 @@ def test_a_clean_stop_and_a_reboot_are_in_order() -> None:
     assert (crashed.clean, crashed.same_boot) == (False, True)
 
 
-@pytest.mark.parametrize("elsewhere", [COPIED, OTHER_MACHINE])
+@pytest.mark.parametrize("elsewhere", [COPIED, REUSED, OTHER_MACHINE])
 def test_a_copy_stays_a_copy_until_the_own_log_is_settled(elsewhere: object) -> None:
     """A node that stops, cleanly or not, before its first append is told again that it was moved."""
     assert isinstance(elsewhere, type(HERE))

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from zmqchat.model.errors import HomeUnusable
-from zmqchat.store.filesystems import allocate, check_filesystem, filesystem_kind, free_bytes, sync_folder
+from zmqchat.store.filesystems import (
+    allocate,
+    check_filesystem,
+    file_generation,
+    filesystem_kind,
+    free_bytes,
+    sync_folder,
+)
 
 
 def _mounts(tmp_path: Path, *lines: str) -> Path:
@@ -82,3 +89,17 @@ def test_files_are_allocated_where_the_system_has_no_call_for_it(
     (tmp_path / "file").write_bytes(b"content")
     allocate(tmp_path / "file", 5_000)
     assert (tmp_path / "file").read_bytes() == b"content" + bytes(4_993)
+
+
+def test_a_file_s_generation_stays_and_is_not_given_to_the_next(tmp_path: Path) -> None:
+    """Writing, renaming and reading leave it; a file that gets the same inode has another."""
+    path = tmp_path / "file"
+    path.write_text("first")
+    first = (path.stat().st_ino, file_generation(path))
+    path.write_text("more")
+    path = path.rename(tmp_path / "renamed")
+    assert (path.stat().st_ino, file_generation(path)) == first
+    path.unlink()
+    path.write_text("second")
+    assert (path.stat().st_ino, file_generation(path)) != first
+    assert file_generation(tmp_path / "none") == 0

@@ -47,10 +47,12 @@ def test_a_store_is_made_opened_again_and_told_apart(tmp_path: Path) -> None:
     """Fresh once, clean after a stop, a generation higher each time, the id for good, parents made."""
     folder = tmp_path / "deep" / "home" / "store"
     store = open_here(folder)
-    assert store.info[:6] == (b"s" * 16, 1, True, True, True, False)
+    first = store.info.generation
+    assert first > 0 and store.info[:6] == (b"s" * 16, first, True, True, True, False)
     store.close()
     store = open_here(folder, store_id=b"another, ignored")
-    assert store.info[:6] == (b"s" * 16, 2, False, True, True, False)
+    later = store.info.generation
+    assert later > first and store.info[:6] == (b"s" * 16, later, False, True, True, False)
     store.close()
     assert sorted(path.name for path in folder.iterdir()) == ["data.mdb", "lock.mdb", "reserve"]
     assert [path.name for path in folder.parent.iterdir()] == ["store"]
@@ -274,6 +276,23 @@ def test_looking_where_there_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(HomeUnusable):
         inspect_store(tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_copies_never_share_a_generation(tmp_path: Path) -> None:
+    """What a peer remembers of one of them must not be believed of the other."""
+    open_and_close(tmp_path / "store")
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    assert open_and_close(tmp_path / "store").generation != open_and_close(tmp_path / "copy").generation
+
+
+def test_a_store_put_back_in_place_is_told_as_moved(tmp_path: Path) -> None:
+    """A removed file's inode may be given to the one that is put back: it is another file all the same."""
+    open_and_close(tmp_path / "store")
+    shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    for _ in range(3):
+        shutil.rmtree(tmp_path / "store")
+        shutil.copytree(tmp_path / "backup", tmp_path / "store")
+        assert open_and_close(tmp_path / "store").moved
 
 
 def test_a_copied_store_is_told_as_moved_until_its_log_is_settled(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """What a store knows of itself: schema, id, openings, and whether this may be a copy of it.
 
-How it works. One row tells where the store was last used in good order: machine, boot and the inode of its
-file. An opening compares. Where all agrees, or the stop before was clean on the same machine, the place is
-recorded anew at once. Where it does not (a moved home, or power lost) the old place stays on record until
-the own log is settled: the transaction that stores `OWN_LOG_ROW` records the new one. So a node that is
-killed before its first append still finds at its next start that it must draw a new log number.
+How it works. One row tells where the store was last used in good order: machine, boot and which file it is, by
+its inode and, as that is given to another file once this one is removed, the inode's generation. An opening
+compares. Where all agrees, or the stop before was clean on the same machine, the place is recorded anew at
+once. Where it does not (a moved home, or power lost) the old place stays on record until the own log is
+settled: the transaction that stores `OWN_LOG_ROW` records the new one. So a node that is killed before its
+first append still finds at its next start that it must draw a new log number.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ _RECORD: Final = struct.Struct(">16sQB16s16sQ")
 
 
 class Place(NamedTuple):
-    """Where a store is used: digests of machine and boot id, and the inode of its file."""
+    """Where a store is used: digests of machine and boot id, and a mark of its file."""
 
     machine: bytes
     boot: bytes
-    inode: int
+    file: int
 
 
 class Record(NamedTuple):
@@ -54,9 +55,13 @@ class Record(NamedTuple):
         return {SCHEMA_KEY: _SCHEMA_ROW.pack(SCHEMA), RECORD_KEY: raw}
 
 
-def place(machine_id: bytes, boot_id: bytes, inode: int) -> Place:
-    """The place of an opening; the ids may be of any length."""
-    return Place(_digest(machine_id), _digest(boot_id), inode & (2**64 - 1))
+def place(machine_id: bytes, boot_id: bytes, inode: int, generation: int = 0) -> Place:
+    """The place of an opening; the ids may be of any length, the generation is 0 where there is none."""
+    inode &= 2**64 - 1
+    if generation:
+        digest = hashlib.blake2b(b"%d %d" % (inode, generation), digest_size=8, person=b"zmqchat-file-1").digest()
+        return Place(_digest(machine_id), _digest(boot_id), int.from_bytes(digest, "big"))
+    return Place(_digest(machine_id), _digest(boot_id), inode)
 
 
 def read_record(get: Callable[[str, bytes], bytes | None], where: str) -> Record:
@@ -72,8 +77,8 @@ def read_record(get: Callable[[str, bytes], bytes | None], where: str) -> Record
         )
     if raw is None or len(raw) != _RECORD.size:
         raise StoreDamaged(f"the store {where} does not tell its id: {FIX}")
-    store_id, generation, clean, machine, boot, inode = _RECORD.unpack(raw)
-    return Record(store_id, generation, bool(clean), Place(machine, boot, inode))
+    store_id, generation, clean, machine, boot, file = _RECORD.unpack(raw)
+    return Record(store_id, generation, bool(clean), Place(machine, boot, file))
 
 
 def first_record(store_id: bytes) -> Record:
@@ -81,13 +86,17 @@ def first_record(store_id: bytes) -> Record:
     return Record(store_id, 0, True, Place(bytes(16), bytes(16), 0))
 
 
-def opened(before: Record, here: Place) -> tuple[Record, StoreInfo]:
-    """The record from now on, and what the opening found."""
+def opened(before: Record, here: Place, step: int = 1) -> tuple[Record, StoreInfo]:
+    """The record from now on, and what the opening found.
+
+    step  by how much the generation rises: drawn at random, so that two copies of a store never come to one and the
+          same, as what a peer remembers of the one would then be believed of the other
+    """
     fresh = before.generation == 0
-    moved = not fresh and (before.place.machine, before.place.inode) != (here.machine, here.inode)
+    moved = not fresh and (before.place.machine, before.place.file) != (here.machine, here.file)
     same_boot = fresh or before.place.boot == here.boot
     in_order = not moved and (before.clean or same_boot)
-    record = Record(before.store_id, before.generation + 1, False, here if in_order else before.place)
+    record = Record(before.store_id, before.generation + step, False, here if in_order else before.place)
     info = StoreInfo(
         store_id=before.store_id,
         generation=record.generation,

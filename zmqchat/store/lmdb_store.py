@@ -26,7 +26,7 @@ from zmqchat.protocol.effects import Write
 from zmqchat.store.about import SETTLED_BY, Place, Record, closed, first_record, opened, place, read_record
 from zmqchat.store.checks import DATA_FILE, check_file
 from zmqchat.store.environment import MAP_BYTES_MAX, Environment, no_room, opening_error
-from zmqchat.store.filesystems import check_filesystem, free_bytes, sync_folder
+from zmqchat.store.filesystems import check_filesystem, file_generation, free_bytes, sync_folder
 from zmqchat.store.layout import ABOUT
 from zmqchat.store.reading import Cursor, Reading, Snapshot
 from zmqchat.store.space import Space
@@ -79,7 +79,7 @@ class LmdbStore(Reading):
     def _take_over(self, notify: Notify, warnings: tuple[str, ...]) -> None:
         """Begin a new generation and start the writer. Raises HomeUnusable where the disk has no room."""
         record = self._look()
-        renewed, info = opened(record, self._here)
+        renewed, info = opened(record, self._here, 1 + int.from_bytes(os.urandom(4), "big"))
         self.info = info._replace(warnings=warnings)
         space = Space(self._environment.folder)
         try:
@@ -215,7 +215,9 @@ def open_store(
         if not (folder / DATA_FILE).exists():
             _make(folder, store_id)
         size_bytes = check_file(folder)
-        here = place(machine_id, boot_id, (folder / DATA_FILE).stat().st_ino)
+        # Before LMDB opens it: a plain open and close later would free LMDB's locks.
+        data = folder / DATA_FILE
+        here = place(machine_id, boot_id, data.stat().st_ino, file_generation(data))
         environment = Environment(folder, map_bytes=max(map_bytes, 2 * size_bytes), map_bytes_max=map_bytes_max)
         store = LmdbStore(environment, here, claim)
         store._take_over(notify, warnings)
@@ -240,7 +242,7 @@ def inspect_store(folder: Path) -> LmdbStore:
     try:
         size_bytes = check_file(folder)
         environment = Environment(folder, map_bytes=max(MAP_BYTES_MIN, 4 * size_bytes), read_only=True)
-        store = LmdbStore(environment, place(b"", b"", (folder / DATA_FILE).stat().st_ino), claim)
+        store = LmdbStore(environment, place(b"", b"", 0), claim)
         store._look()
     except BaseException:
         if store is not None:

@@ -34,7 +34,7 @@ class StoreInfo(NamedTuple):
     """What the store knew when it was opened.
 
     store_id    16 random bytes, drawn when the store was made
-    generation  counts the openings
+    generation  rises with each opening, by a random step
     fresh       just made
     clean       closed properly the last time
     same_boot   last used since this machine started
