@@ -40,12 +40,13 @@ class Machine:
 class PeerLinked(Fact):
     """A link to this peer works in both directions; the data machines may talk over it.
 
-    store and generation name the peer's store as its HELLO or WELCOME told them
+    store and generation name the peer's store as its HELLO or WELCOME told them, features what it speaks
     """
 
     peer: PeerId
     store: bytes
     generation: int
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

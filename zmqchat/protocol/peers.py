@@ -92,6 +92,7 @@ class LinkState:
     outbound: str | None = None
     inbound: bool = False
     linked: bool = False
+    features: tuple[str, ...] = ()
     feed: str | None = None
     feed_attempt: int = 0
 
@@ -264,6 +265,7 @@ class Peers(Machine):
             link = self.links[fact.peer] = LinkState(
                 fact.endpoint, told, fact.instance, fact.store, fact.generation, fact.version, fact.dialled, at.now_s
             )
+            link.features = fact.features
             self.outbox.append(
                 SetTimer(name=(self.timer, "session", fact.peer), at_s=at.now_s + 2 * self._config.dial_timeout_s)
             )
@@ -326,7 +328,7 @@ class Peers(Machine):
         self._linked.add(peer)
         self.book.linked(peer, at.now_s)
         self.outbox.append(SetTimer(name=(self.timer, "session", peer), at_s=None))
-        self.outbox.append(PeerLinked(peer=peer, store=link.store, generation=link.generation))
+        self.outbox.append(PeerLinked(peer=peer, store=link.store, generation=link.generation, features=link.features))
         self._open_feed(peer, link)
         self._dial_due(at)
 
