@@ -42,6 +42,8 @@ def test_a_timeout_is_exit_code_3_and_the_message_stays_sent(home: Path) -> None
     assert done.returncode == 3
     assert done.stdout == ""
     assert "not held within 0.2 s" in done.stderr
+    assert done.stderr.endswith("; it leaves when zmqchat next runs on this home\n")
+    assert done.stderr.count("\n") == 1
     assert "hello" in run_command(home, "history", "lobby").stdout
 
 

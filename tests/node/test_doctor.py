@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.nodes import eventually, linked, running, share_room
 from zmqchat import Node, UsageError
-from zmqchat.node.doctor import firewall_rules
+from zmqchat.node.doctor import firewall_rules, is_loopback
 
 
 async def report_of(node: Node, peer: str | None = None) -> dict[str, Any]:
@@ -26,7 +26,10 @@ async def test_alone(home: Path) -> None:
         assert (report["name"], report["home"], report["address"]) == ("ann", str(ann.home), ann.address)
         assert tuple(report["ports"].values()) == ann.ports
         assert report["peers"] == []
-        assert report["store"]["disk_free_bytes"] > 0
+        store = report["store"]
+        assert store["disk_free_bytes"] > 0
+        assert store["used_bytes"] + store["free_bytes"] == store["bytes"] > store["used_bytes"] > 0
+        assert report["firewall"] == {}, "it listens on the loopback interface"
         assert report["discovery"]["on"] is False
         assert any("--peer" in problem for problem in report["problems"]), report["problems"]
 
@@ -72,6 +75,15 @@ async def test_a_clock_that_is_off_is_a_problem(home: Path, monkeypatch: pytest.
         await linked(ann, bob)
         monkeypatch.setattr(ann._core().core.machines.presence, "clock_difference_s", lambda _peer: 86_400.0)
         assert any("clock of" in problem and "NTP" in problem for problem in (await report_of(ann))["problems"])
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), (None, False), ("0.0.0.0", False), ("my-host", False)],
+)
+def test_who_listens_on_loopback_needs_no_firewall_rules(host: str | None, loopback: bool) -> None:
+    """Only what others may reach is worth a hole in the firewall."""
+    assert is_loopback(host) is loopback
 
 
 def test_firewall_rules_name_the_ports_of_this_node() -> None:

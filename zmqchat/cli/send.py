@@ -18,7 +18,7 @@ from zmqchat.cli.client import ControlClient, Disconnected, Fields, Refused
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.session import open_session
 from zmqchat.cli.stdin_lines import input_lines, standard_input
-from zmqchat.model.errors import BadText, DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
+from zmqchat.model.errors import GOES_ON, BadText, DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
 from zmqchat.model.ids import room_name_checked
 from zmqchat.model.limits import CONTROL_SEND_WINDOW_EVENTS, TEXT_BYTES_MAX
 
@@ -66,10 +66,10 @@ def send(
             raise error
         texts = iter([whole])
     with open_session(options) as session:
-        sender = Sender(session.client, room, until, timeout, as_json)
+        sender = Sender(session.client, room, until, timeout, as_json, leaves=session.is_local)
         code = sender.run(texts)
         if sender.was_stored:
-            session.linger(0.0 if sender.timed_out else linger)
+            session.linger(0.0 if sender.timed_out else linger, sender.late)
     return code
 
 
@@ -78,9 +78,12 @@ class Sender:
 
     was_stored  something has become durable at the node
     timed_out   something has not got in time where it should
+    late        where the node leaves with this command: what is still to be told of the last such message
     """
 
-    def __init__(self, client: ControlClient, room: str, until: str, timeout_s: float | None, as_json: bool) -> None:
+    def __init__(
+        self, client: ControlClient, room: str, until: str, timeout_s: float | None, as_json: bool, *, leaves: bool
+    ) -> None:
         self._client = client
         self._as_json = as_json
         self._fields: Fields = {"room": room, "until": until, "brief": not as_json}
@@ -91,6 +94,8 @@ class Sender:
         self._window = threading.Semaphore(CONTROL_SEND_WINDOW_EVENTS)
         self.was_stored = False
         self.timed_out = False
+        self._leaves = leaves
+        self.late: str | None = None
 
     def run(self, texts: Iterator[str | ZmqChatError]) -> int:
         """Send all; returns the exit code. Raises Refused where the node refuses the whole, or Disconnected."""
@@ -126,9 +131,19 @@ class Sender:
             refused = Refused(str(error.get("kind")), str(error.get("text")))
             if issubclass(refused.original, DeliveryTimeout):
                 self.was_stored = self.timed_out = True
+                self._tell_late(str(refused))
             else:
                 self._has_failed = True
-            output.note(str(refused))
+                output.note(str(refused))
+
+    def _tell_late(self, text: str) -> None:
+        """What comes next is known at the end only, where the node leaves with this command."""
+        if not self._leaves:
+            output.note(text)
+            return
+        if self.late is not None:
+            output.note(self.late)
+        self.late = text.removesuffix(f"; {GOES_ON}")
 
     def _feed(self, texts: Iterator[str | ZmqChatError]) -> None:
         """Write the lines; on a thread of its own, as the node may not read for a while."""

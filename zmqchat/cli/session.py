@@ -24,6 +24,9 @@ RETRY_S = 5.0
 RETRY_STEP_S = 0.05
 CLIENTS_STEP_S = 0.1
 
+LEAVES_LATER = "it leaves when zmqchat next runs on this home"
+PASSED_ON = "who has it passes it on"
+
 START_LOCAL: Callable[[StartOptions], LocalNode] | None = None
 """How a node is started; None for a real one. Tests put a node in memory here."""
 
@@ -55,12 +58,18 @@ class Session:
         """What the node says of itself."""
         return self.client.ask("status")
 
-    def linger(self, seconds: float) -> None:
-        """Let a node of our own stay until another node holds what was sent, and say so where none did."""
+    def linger(self, seconds: float, late: str | None = None) -> None:
+        """Let a node of our own stay until another node holds what was sent, and say so where none did.
+
+        late  what is to be told in any case of a message that has not got there in time: it ends with what follows
+        """
         if self._local is None:
             return
-        if not self.client.ask("linger", timeout=seconds).get("held"):
-            note("stored here only; it leaves when zmqchat next runs on this home")
+        held = self.client.ask("linger", timeout=seconds).get("held")
+        if late is not None:
+            note(f"{late}; {PASSED_ON if held else LEAVES_LATER}")
+        elif not held:
+            note(f"stored here only; {LEAVES_LATER}")
 
     def wait_for_others(self) -> None:
         """Let a node of our own stay while other commands use it; ended by Ctrl-C."""

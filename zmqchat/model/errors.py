@@ -117,6 +117,9 @@ class StoreBroken(NotStored):
     """The disk fails; the node reads on but stores nothing more."""
 
 
+GOES_ON: Final = "it goes on its way while this node runs"
+
+
 class DeliveryTimeout(ZmqChatError):
     """The message is stored here and stays sent, but has not got where `until` wanted it in time.
 
@@ -140,7 +143,7 @@ class DeliveryTimeout(ZmqChatError):
         self.pending = tuple(pending)
         super().__init__(
             f"stored here, but not {until} within {timeout_s:g} s (it has reached {_people(self.delivered, names)}, "
-            f"not yet {_people(self.pending, names)}); it goes on its way while this node runs"
+            f"not yet {_people(self.pending, names)}); {GOES_ON}"
         )
 
 

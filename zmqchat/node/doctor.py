@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -55,10 +56,12 @@ async def examine(opened: Opened, peer: str | None, notices: Sequence[str] = ())
         "counters": dict(opened.transport.stats().counters),
         "refusals": dict(core.machines.admission.refusals),
         "faults": dict(core.machines.faults.counts),
-        "firewall": firewall_rules(opened.ports),
+        "firewall": {} if is_loopback(opened.listen_host) else firewall_rules(opened.ports),
         "notices": list(notices),
         "store": {
             "bytes": stats.file_bytes,
+            "used_bytes": stats.used_bytes,
+            "free_bytes": max(0, stats.file_bytes - stats.used_bytes),
             "map_bytes": stats.map_bytes,
             "batches": stats.batches,
             "disk_free_bytes": stats.disk_free_bytes,
@@ -102,6 +105,16 @@ async def _both_sides(opened: Opened, wanted: str) -> dict[str, object]:
     here = dict(machines.peers.describe(peer.id, opened.runner.now()))
     answer = await opened.ask(peer.id, ANSWER_TIMEOUT_S) if machines.peers.is_linked(peer.id) else None
     return {"id": peer.id_text, "name": peer.name, "here": here, "there": None if answer is None else dict(answer)}
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a node that is bound to this host (None: to all) can be reached from this machine only."""
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def firewall_rules(ports: tuple[int, int, int]) -> dict[str, str]:
