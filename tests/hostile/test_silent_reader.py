@@ -33,10 +33,10 @@ async def test_a_peer_that_never_reads_costs_its_bound_and_nobody_waits(home: Pa
             await eventually(lambda: len(ann.peers) == 3)
             await say(besieged, TEXTS, [at_link[1], at_feed[1]])
             await besieged.deliver(10)
-            broadcast = ann._core().core.data.broadcast
+            fanout = ann._core().core.data.fanout
             for peer, _client in (at_link, at_feed):
-                assert broadcast.is_lazy(peer.peer)
-                assert broadcast.unacknowledged_bytes(peer.peer) == 0
+                assert fanout.is_lazy(peer.peer)
+                assert fanout.unacknowledged_bytes(peer.peer) == 0
                 assert peer.peer in {linked.id for linked in ann.peers}
             # while they still hold what waits for them
             assert anonymous_bytes() - besieged.at_first_bytes < MEMORY_BYTES_MAX
@@ -64,6 +64,6 @@ async def silent_reader(node: Node, *, feed: bool) -> AsyncIterator[tuple[Hostil
             if feed:
                 assert await asyncio.to_thread(subscription.curve, key, pair, b"SUB")
                 subscription.message(b"\x01" + topic_of(room_of("lobby")))
-                topics = node._core().core.data.broadcast._topics
+                topics = node._core().core.data.fanout._topics
                 await eventually(lambda: room_of("lobby") in topics.get(peer.peer, ()))
             yield peer, link

@@ -56,7 +56,7 @@ def test_stream_costs_few_haves(net: FakeNet) -> None:
         net.run(0.001)
     net.run(1.0)
     assert len(bob.texts()) == 1_000 and haves(bob) - before <= 2.0 / (net.config.have_author_s * PACE) + 2
-    assert ann.data.broadcast.unacknowledged_bytes(bob.peer) == 0
+    assert ann.data.fanout.unacknowledged_bytes(bob.peer) == 0
 
 
 def test_relay_needs_nothing_but_have(net: FakeNet) -> None:

@@ -13,9 +13,9 @@ from zmqchat.history.clock import HybridClock
 from zmqchat.history.crypto import Crypto
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.committing import Committing
 from zmqchat.protocol.delivery import Delivery
+from zmqchat.protocol.fanout import Fanout
 from zmqchat.protocol.fetching import Fetching
 from zmqchat.protocol.haves import Haves
 from zmqchat.protocol.intake import Intake
@@ -36,6 +36,7 @@ class DataMachines:
     tokens   numbers for Store and LoadRange, shared with whoever else uses them
     entropy  random bytes for salts; rng draws log numbers and jitter
     rtt_s    the round trip to a linked peer
+    is_partial  whether this node keeps links to a part of the mesh only
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class DataMachines:
         rng: Random,
         rtt_s: Callable[[PeerId], float],
         name: str,
+        is_partial: Callable[[], bool] = lambda: False,
     ) -> None:
         me = crypto.peer
         self.clock = HybridClock()
@@ -60,7 +62,7 @@ class DataMachines:
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
         self.membership = Membership(me, name, config, self.ledger, self.publishing)
         self.receipts = Receipts(self.ledger, self.interests)
-        self.broadcast = Broadcast(me, config, self.ledger, self.interests, rtt_s)
+        self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial)
         self.haves = Haves(me, config, self.ledger, self.interests, rtt_s)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, tokens)
@@ -74,7 +76,7 @@ class DataMachines:
             self.delivery,
             self.membership,
             self.receipts,
-            self.broadcast,
+            self.fanout,
             self.haves,
             self.sync,
             self.fetching,

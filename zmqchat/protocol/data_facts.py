@@ -31,13 +31,23 @@ class CommitWanted(Fact):
 class BatchReceived(Fact):
     """A batch came in, not looked at yet.
 
-    pushed    by feed or Push; else as part of the page that answers `request`
+    pushed    by feed, Push or Relay; else as part of the page that answers `request`
+    batch     the same where `broadcast` has verified it
     """
 
     peer: PeerId
     raw: bytes
     pushed: bool
     request: int = 0
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushReceived(Fact):
+    """A batch was pushed to us in a partial mesh: it is to be relayed, and taken in."""
+
+    peer: PeerId
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +102,16 @@ class PeerHolds(Fact):
     """A linked peer says that it has this log below `end` on its disk."""
 
     peer: PeerId
+    room: RoomId
+    key: LogKey
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderTold(Fact):
+    """Relays say that somebody, whom we need not be linked to, has this log of ours below `end` on its disk."""
+
+    holder: PeerId
     room: RoomId
     key: LogKey
     end: int

@@ -9,7 +9,7 @@ leaves.
     due to a peer: nothing --stored--> soon (after REST, and PACE after the last) --timer--> sent
                            --stored--> late (have_others_s)         soon wins over late
 
-A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `broadcast` and
+A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `fanout` and
 `receipts`). One that ends above what we hold is remembered for 2 RTT: if the part has not come by then,
 BehindPeer tells `sync` to ask for it. An author that tells of its own log waits for ours. Claims for
 others (holder is not the sender) wait for the bounded overlay and are ignored.
@@ -94,7 +94,7 @@ class Haves(Machine):
         for room in dict.fromkeys(stored.batch.room for stored in fact.batches):
             members = self._interests.peers_in(room)
             for stored in fact.batches:
-                # What is our own leaves as a batch; only the offer of `broadcast` tells of it by HAVE.
+                # What is our own leaves as a batch; only the offer of `fanout` tells of it by HAVE.
                 if stored.peer is None or stored.batch.room != room:
                     continue
                 for peer in members:

@@ -1,7 +1,8 @@
 """Intake: batches of others, from bytes that came in to a place in their log.
 
 How it works. A batch is looked at once: its signature bytes tell whether it was seen before, then it is
-verified, and waits for the next commit, where it gets its place (history/frontier, history/forks):
+verified (what came through the tree was, before it was relayed), and waits for the next commit, where it gets
+its place (history/frontier, history/forks):
 
     received --seen, malformed, forged, foreign room, queue full--> settled
     waiting --contribute--> PLACED       in the group; settled when that is durable
@@ -35,7 +36,7 @@ from zmqchat.protocol.data_facts import BatchHeld, BatchReceived, BatchSettled, 
 from zmqchat.protocol.effects import Effect, LoadRange
 from zmqchat.protocol.facts import Fact, Instant, RangeLoaded
 from zmqchat.protocol.ledger import Group, Ledger
-from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame, Size
 from zmqchat.wire.frames import Denied, encode
 
 QUEUE_BYTES_MAX = 32 * MIB
@@ -123,6 +124,19 @@ class Intake(Machine):
         """How many batches of this peer wait because they fit no range."""
         return len(self._far.get(peer, ()))
 
+    def sizes(self) -> tuple[Size, ...]:
+        """Batches on their way to the disk, and what is remembered of those before."""
+        far = [(len(items), sum(len(item.batch.raw) for item in items)) for items in self._far.values()]
+        return (
+            # What was far from its log comes back to the queue in one go.
+            Size("waiting bytes", self._waiting_bytes, QUEUE_BYTES_MAX + FAR_BYTES_MAX * (1 + len(far))),
+            Size("seen batches", len(self._seen), SEEN_MAX),
+            Size("batches being looked at", len(self._looking), LOOKING_MAX),
+            Size("far batches of a peer", max((count for count, _size in far), default=0), FAR_BATCHES_MAX),
+            Size("far bytes of a peer", max((size for _count, size in far), default=0), FAR_BYTES_MAX),
+            Size("refused logs", len(self._denied), DENIED_MAX),
+        )
+
     # Receiving ---------------------------------------------------------------------------------
 
     def _received(self, fact: BatchReceived, _at: Instant) -> None:
@@ -145,7 +159,7 @@ class Intake(Machine):
         if not self._ledger.is_joined(header.room) or too_much:
             self._settle(fact, kept=False)
             return
-        batch = open_batch(raw, self._crypto)
+        batch = fact.batch or open_batch(raw, self._crypto)
         if isinstance(batch, Fault):
             self._refuse(fact, batch)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.faults import Fault
@@ -16,8 +16,19 @@ from zmqchat.model.ids import PeerId
 from zmqchat.protocol.effects import Effect
 from zmqchat.protocol.facts import Fact, Instant
 
+OVERLAY_FEATURE = "overlay-1"
+"""In HELLO and WELCOME: this node speaks the frames of overlay and tree."""
+
 FactHandler = Callable[[Any, Instant], None]
 FrameHandler = Callable[[PeerId, Any, Instant], None]
+
+
+class Size(NamedTuple):
+    """How much of something a machine keeps, and the most that it may; the simulator compares them all the time."""
+
+    what: str
+    kept: int
+    most: int
 
 
 class Machine:
@@ -34,6 +45,10 @@ class Machine:
         self.outbox: list[Effect | Fact] = []
         self.facts: Mapping[type[Fact], FactHandler] = {}
         self.frames: Mapping[type[Any], FrameHandler] = {}
+
+    def sizes(self) -> tuple[Size, ...]:
+        """What it keeps that others can make grow, each with its bound."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

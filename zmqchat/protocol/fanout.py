@@ -1,4 +1,4 @@
-"""Broadcast: live batches, out and in, and who is too slow for them.
+"""Fanout: live batches in a full mesh, out and in, and who is too slow for them.
 
 How it works. An own batch that is durable goes to each linked member of its room by one of two ways, decided
 per link: by our feed where the peer's subscription is known (one PublishFeed serves all of those), else
@@ -12,6 +12,9 @@ What was sent is unacknowledged until the peer's HAVE covers it:
 
 A lazy peer gets no pushes; it catches up by sync, and hears of new ends by the offer. A feed can't leave out
 one subscriber: there libzmq's mark drops what the peer does not read, and the offer repairs it.
+
+In a partial mesh `broadcast` sends, to all but those peers that do not know its frames: these get a Push. What is
+unacknowledged is counted in the same way, so the last batch to a linked member is repaired there too.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ from dataclasses import dataclass, field
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import LINK_UNACKNOWLEDGED_BYTES_MAX
-from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, PeerHolds, StoredBatch
+from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, PeerHolds, PushReceived, StoredBatch
 from zmqchat.protocol.effects import PublishFeed, SetTimer
 from zmqchat.protocol.facts import FeedReceived, Instant, LinkBlocked, PeerSubscribed, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import OVERLAY_FEATURE, Machine, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.wire.frames import PUSH_PREFIX, Have, HaveEntry, Push, encode
 
 OFFERS_IN_A_ROW_MAX = 8
@@ -41,12 +44,14 @@ _Place = tuple[RoomId, LogKey]
 class _Link:
     """What one linked peer was sent and has not said to hold.
 
+    relays   it knows the frames of the tree
     ends     by room and log, up to where it was sent and is not acknowledged
     sent     by room and log, (end, bytes) of those batches, oldest first; none where lazy
     offer_s  when our frontier is offered, None where nothing is unacknowledged
     """
 
     topics: set[RoomId] = field(default_factory=set)
+    relays: bool = False
     sent: dict[_Place, deque[tuple[int, int]]] = field(default_factory=dict)
     sent_bytes: int = 0
     ends: dict[_Place, int] = field(default_factory=dict)
@@ -55,13 +60,19 @@ class _Link:
     offers: int = 0
 
 
-class Broadcast(Machine):
-    """The machine of live batches; emits BatchReceived."""
+class Fanout(Machine):
+    """The machine of live batches between all pairs; emits BatchReceived, in a partial mesh PushReceived."""
 
-    timer = "broadcast"
+    timer = "fanout"
 
     def __init__(
-        self, me: PeerId, config: Config, ledger: Ledger, interests: Interests, rtt_s: Callable[[PeerId], float]
+        self,
+        me: PeerId,
+        config: Config,
+        ledger: Ledger,
+        interests: Interests,
+        rtt_s: Callable[[PeerId], float],
+        is_partial: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._me = me
@@ -69,6 +80,7 @@ class Broadcast(Machine):
         self._ledger = ledger
         self._interests = interests
         self._rtt_s = rtt_s
+        self._is_partial = is_partial
         self._links: dict[PeerId, _Link] = {}
         self._topics: dict[PeerId, set[RoomId]] = {}
         self._timer_at_s: float | None = None
@@ -98,7 +110,8 @@ class Broadcast(Machine):
 
     def _linked(self, fact: PeerLinked, _at: Instant) -> None:
         # A subscription can come before the link is known to work, and outlive it.
-        self._links[fact.peer] = _Link(topics=self._topics.setdefault(fact.peer, set()))
+        topics = self._topics.setdefault(fact.peer, set())
+        self._links[fact.peer] = _Link(topics=topics, relays=OVERLAY_FEATURE in fact.features)
 
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
         self._links.pop(fact.peer, None)
@@ -123,11 +136,18 @@ class Broadcast(Machine):
     # In ----------------------------------------------------------------------------------------
 
     def _pushed(self, peer: PeerId, frame: Push, _at: Instant) -> None:
-        self.outbox.append(BatchReceived(peer=peer, raw=frame.batch, pushed=True))
+        self._take(peer, frame.batch)
 
     def _feed_received(self, fact: FeedReceived, _at: Instant) -> None:
         if fact.payload[:1] == PUSH_PREFIX:
-            self.outbox.append(BatchReceived(peer=fact.peer, raw=fact.payload[1:], pushed=True))
+            self._take(fact.peer, fact.payload[1:])
+
+    def _take(self, peer: PeerId, raw: bytes) -> None:
+        if self._is_partial():
+            # Its sender may think the mesh full, or know no other: the tree takes it on from here.
+            self.outbox.append(PushReceived(peer=peer, raw=raw))
+        else:
+            self.outbox.append(BatchReceived(peer=peer, raw=raw, pushed=True))
 
     # Out ---------------------------------------------------------------------------------------
 
@@ -141,9 +161,12 @@ class Broadcast(Machine):
         room = stored.batch.room
         payload = PUSH_PREFIX + stored.batch.raw
         by_feed = False
+        partial = self._is_partial()
         for peer in self._interests.peers_in(room):
             link = self._links[peer]
-            if room in link.topics:
+            if partial and link.relays:
+                pass
+            elif room in link.topics and not partial:
                 by_feed = True
             elif not link.lazy:
                 self.outbox.append(SendFrame(peer=peer, payload=payload))

@@ -114,23 +114,23 @@ def test_silent_peer_is_offered_less_and_less(net: FakeNet) -> None:
 
 def test_peer_over_its_budget_gets_no_pushes_until_it_holds_all(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow peer is lazy: bounded bytes, others undisturbed, back when it has caught up."""
-    monkeypatch.setattr("zmqchat.protocol.broadcast.LINK_UNACKNOWLEDGED_BYTES_MAX", 10_000)
+    monkeypatch.setattr("zmqchat.protocol.fanout.LINK_UNACKNOWLEDGED_BYTES_MAX", 10_000)
     ann, bob = pair(net)
     eve = Stranger(net, ann)
     for _ in range(100):
         ann.say("x" * 500)
         net.run(0.01)
-    assert ann.data.broadcast.is_lazy(eve.peer) and not ann.data.broadcast.is_lazy(bob.peer)
-    assert ann.data.broadcast.unacknowledged_bytes(eve.peer) <= 10_000
+    assert ann.data.fanout.is_lazy(eve.peer) and not ann.data.fanout.is_lazy(bob.peer)
+    assert ann.data.fanout.unacknowledged_bytes(eve.peer) <= 10_000
     assert len(eve.frames(Push)) < 30 and len(bob.texts()) == 100
     have(eve, ann, ann.end(ann) - 10)
     ann.say("not yet")
     net.run(0.1)
-    assert not eve.frames(Push) and ann.data.broadcast.is_lazy(eve.peer)
+    assert not eve.frames(Push) and ann.data.fanout.is_lazy(eve.peer)
     have(eve, ann, ann.end(ann))
     ann.say("now")
     net.run(0.1)
-    assert len(eve.frames(Push)) == 1 and not ann.data.broadcast.is_lazy(eve.peer)
+    assert len(eve.frames(Push)) == 1 and not ann.data.fanout.is_lazy(eve.peer)
 
 
 def test_acknowledged_bytes_are_free_again(net: FakeNet) -> None:
@@ -140,11 +140,11 @@ def test_acknowledged_bytes_are_free_again(net: FakeNet) -> None:
     for _ in range(4):
         ann.say("x" * 500)
         net.run(0.1)
-    before = ann.data.broadcast.unacknowledged_bytes(eve.peer)
+    before = ann.data.fanout.unacknowledged_bytes(eve.peer)
     have(eve, ann, ann.end(ann) - 2)
-    assert 0 < ann.data.broadcast.unacknowledged_bytes(eve.peer) < before
+    assert 0 < ann.data.fanout.unacknowledged_bytes(eve.peer) < before
     have(eve, ann, ann.end(ann))
-    assert ann.data.broadcast.unacknowledged_bytes(eve.peer) == 0
+    assert ann.data.fanout.unacknowledged_bytes(eve.peer) == 0
 
 
 def test_dropped_frame_makes_a_peer_lazy(net: FakeNet) -> None:
@@ -152,11 +152,11 @@ def test_dropped_frame_makes_a_peer_lazy(net: FakeNet) -> None:
     ann, _bob = pair(net)
     eve = Stranger(net, ann)
     ann.handle(LinkBlocked(peer=eve.peer))
-    assert not ann.data.broadcast.is_lazy(eve.peer)
+    assert not ann.data.fanout.is_lazy(eve.peer)
     ann.say("hello")
     net.run(0.1)
     ann.handle(LinkBlocked(peer=eve.peer))
-    assert ann.data.broadcast.is_lazy(eve.peer)
+    assert ann.data.fanout.is_lazy(eve.peer)
 
 
 def test_subscriptions_come_and_go_around_a_link(net: FakeNet) -> None:
@@ -176,7 +176,7 @@ def test_subscriptions_come_and_go_around_a_link(net: FakeNet) -> None:
     assert pushes(ann) == 1 and bob.texts() == ["by feed", "by push"]
     net.unlink(ann, bob)
     ann.handle(LinkBlocked(peer=bob.peer))
-    assert ann.data.broadcast.unacknowledged_bytes(bob.peer) == 0
+    assert ann.data.fanout.unacknowledged_bytes(bob.peer) == 0
 
 
 def test_foreign_kinds_of_feed_frames_are_ignored(net: FakeNet) -> None:
