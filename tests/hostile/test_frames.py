@@ -21,7 +21,7 @@ from tests.support.raw_zmtp import RawClient
 from tests.support.siege import Siege, siege
 from zmqchat.crypto.keys import create_identity, curve_key
 from zmqchat.model.ids import PeerId, peer_text
-from zmqchat.model.limits import FRAME_BYTES_MAX
+from zmqchat.model.limits import FRAME_BYTES_MAX, HAVE_BYTES_PER_S_MAX
 from zmqchat.wire.frames import (
     Frontiers,
     Have,
@@ -175,6 +175,22 @@ async def test_a_flood_of_claims_leaves_others_their_turns(besieged: Siege, eve:
     eve.say(Inquire(token=7))
     await eventually(lambda: eve.got(Report))
     assert 1 <= len(eve.got(Want)) <= 8
+    assert not eve.is_cut
+
+
+async def test_a_lasting_flood_of_claims_is_read_at_a_pace(besieged: Siege, eve: HostilePeer) -> None:
+    """Two hundred of them, 3 s of work if all were read: a few are, the rest is dropped; ann has time for bob."""
+    entries = tuple(HaveEntry(PeerId(os.urandom(31) + b"\x01"), 1, bytes(8), 10) for _ in range(2_000))
+    payload = encode(Have(room=room_of("lobby"), holder=eve.peer, entries=entries))
+    busy_s, started_s = time.process_time(), time.perf_counter()
+    await eve.flood(payload for _ in range(200))
+    eve.say(Inquire(token=7))
+    await eventually(lambda: eve.got(Report))
+    took_s = time.perf_counter() - started_s
+    read = 200 - besieged.ann._core().core.machines.mesh.late_haves
+    assert 1 <= read * len(payload) <= (took_s + 1) * HAVE_BYTES_PER_S_MAX
+    print(f"{read} read, {time.process_time() - busy_s:.2f} s of CPU in {took_s:.2f} s")
+    await besieged.deliver(3)
     assert not eve.is_cut
 
 

@@ -112,6 +112,11 @@ LINK_UNACKNOWLEDGED_BYTES_MAX: Final = 8 * MIB
 PING_ANSWERS_PER_S_MAX: Final = 10
 """Pings answered a second and peer; the rest is dropped before it is decoded."""
 
+HAVE_BYTES_PER_S_MAX: Final = 256 * KIB
+"""Bytes of HAVE read a second and peer, the rest is dropped before it is decoded: 5,500 logs, 15 µs each. A busy
+log's acknowledgements take 20 KiB; each says all that those before it said, and an author asks where none came.
+The longest that is well-formed has half of it."""
+
 FEED_TOPICS_PER_PEER_MAX: Final = ROOMS_MAX
 """Feed topics a peer may hold: XPUB keeps 1.1 KB each, under no high-water mark."""
 

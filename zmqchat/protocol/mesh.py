@@ -2,8 +2,8 @@
 
 How it works. A fact is given to each machine whose table names its type, in the order of the machines.
 What a machine puts into its outbox is taken before the next fact, in its order and depth first: an
-effect goes out, a fact is routed with all that follows from it. A frame is decoded once;
-`Push`, `Ping` and everything of unlinked peers are sorted out before decoding. Nothing is decided here.
+effect goes out, a fact is routed with all that follows from it. A frame is decoded once; what unlinked
+peers send, and pings and HAVEs beyond their pace, is sorted out before. Nothing else is decided here.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from collections.abc import Sequence
 
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import PeerId
+from zmqchat.model.limits import HAVE_BYTES_PER_S_MAX
 from zmqchat.protocol.effects import Effect
 from zmqchat.protocol.facts import Fact, FeedReceived, FrameReceived, Instant, TimerFired
 from zmqchat.protocol.machine import FactHandler, FrameHandler, Machine, PeerFaulted
+from zmqchat.protocol.pace import Pace
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
-from zmqchat.wire.frames import Link, Linked, Ping, UnknownFrame, decode, type_byte
+from zmqchat.wire.frames import Have, Link, Linked, Ping, UnknownFrame, decode, type_byte
 
 Item = Effect | Fact
 
 _PING = type_byte(Ping)
+_HAVE = type_byte(Have)
 _BEFORE_LINK = frozenset({type_byte(Link), type_byte(Linked)})
 
 
@@ -37,6 +40,7 @@ class Mesh:
         self._by_frame: dict[type, tuple[Machine, FrameHandler]] = {}
         self._by_timer: dict[str, tuple[Machine, FactHandler]] = {}
         self._effects: list[Effect] = []
+        self._have_pace = Pace(HAVE_BYTES_PER_S_MAX)
         self.unknown_frames = 0
         self.routed = 0
         for machine in self._machines:
@@ -50,6 +54,11 @@ class Mesh:
                 assert frame_type not in self._by_frame, frame_type
                 self._by_frame[frame_type] = (machine, frame_handler)
 
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """All machines, in their order."""
+        return self._machines
+
     def handle(self, fact: Fact, at: Instant) -> None:
         """Take one fact and all that follows from it at this moment."""
         self._drain(deque((fact,)), at)
@@ -61,6 +70,11 @@ class Mesh:
             queue.extend(machine.outbox)
             machine.outbox = []
         self._drain(queue, at)
+
+    @property
+    def late_haves(self) -> int:
+        """How many HAVEs were dropped as their peers sent too many."""
+        return self._have_pace.dropped
 
     def take_effects(self) -> list[Effect]:
         """The effects since the last call, in order."""
@@ -109,6 +123,10 @@ class Mesh:
         if kind not in _BEFORE_LINK and not self._peers.is_linked(peer):
             return
         if kind == _PING and not self._presence.ping_allowed(peer, at.now_s):
+            return
+        size = len(payload)
+        # A HAVE that no second allows is malformed: decoding says so, and its peer is blamed.
+        if kind == _HAVE and size <= HAVE_BYTES_PER_S_MAX and not self._have_pace.allows(peer, size, at.now_s):
             return
         frame = decode(payload)
         if isinstance(frame, Fault):
