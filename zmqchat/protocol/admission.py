@@ -57,6 +57,7 @@ from zmqchat.protocol.machine import (
     SendFrame,
     SessionEnded,
     SessionReplaced,
+    Size,
     Welcomed,
 )
 from zmqchat.wire.frames import Duplicate, Hello, Refused, Welcome, decode, encode, signed_part
@@ -148,6 +149,14 @@ class Admission(Machine):
     def dials_free(self) -> int:
         """How many more doors may be dialled at this moment."""
         return DIALS_AT_ONCE_MAX - len(self._dials)
+
+    def sizes(self) -> tuple[Size, ...]:
+        """Doors being dialled, and callers."""
+        return (
+            Size("dials", len(self._dials), DIALS_AT_ONCE_MAX),
+            Size("probes", len(self._probes), PROBES_AT_ONCE_MAX),
+            Size("penalties", len(self._penalised), PENALISED_MAX),
+        )
 
     def _penalise(self, fact: PeerPenalised, at: Instant) -> None:
         self._penalised = {peer: until for peer, until in self._penalised.items() if until > at.now_s}

@@ -31,7 +31,7 @@ from zmqchat.protocol.data_facts import CommitWanted, RoomJoined, UpToDate
 from zmqchat.protocol.effects import Effect, LoadRange, SetTimer
 from zmqchat.protocol.facts import Fact, Instant, RangeLoaded, TimerFired
 from zmqchat.protocol.ledger import Group, Ledger
-from zmqchat.protocol.machine import Machine
+from zmqchat.protocol.machine import Machine, Size
 
 LOAD_BYTES_MAX = MIB
 """What one load brings into memory for numbering."""
@@ -97,6 +97,14 @@ class Delivery(Machine):
         """Whether something of this log is held that is not delivered yet."""
         place = (room, key)
         return any(place in waiting for waiting in (self._gaps, self._retries, self._backlogs, self._queue))
+
+    def sizes(self) -> tuple[Size, ...]:
+        """Logs whose stored batches are in memory to be numbered."""
+        loaded = (sum(map(len, backlog.loaded or ())) for backlog in self._backlogs.values())
+        return (
+            Size("backlogs", len(self._backlogs), LOADS_AT_ONCE_MAX),
+            Size("bytes of a backlog", max(loaded, default=0), LOAD_BYTES_MAX),
+        )
 
     # Looking at logs ---------------------------------------------------------------------------
 

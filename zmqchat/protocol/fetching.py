@@ -38,7 +38,7 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame, Size
 from zmqchat.wire.frames import Credit, Frame, Page, Want, encode
 
 REQUESTS_PER_PEER = 2
@@ -130,6 +130,14 @@ class Fetching(Machine):
     def requests(self) -> int:
         """How many requests are under way."""
         return len(self._requests)
+
+    def sizes(self) -> tuple[Size, ...]:
+        """What is wanted, and what is asked for."""
+        asked = max((len(numbers) for numbers in self._by_peer.values()), default=0)
+        return (
+            Size("wanted logs", len(self._wanted), WANTED_LOGS_MAX),
+            Size("requests of a peer", asked, REQUESTS_PER_PEER),
+        )
 
     # Offers ------------------------------------------------------------------------------------
 

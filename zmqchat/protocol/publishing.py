@@ -41,7 +41,7 @@ from zmqchat.protocol.data_facts import BatchesStored, CommitWanted, OwnGivenUp
 from zmqchat.protocol.effects import Effect, Notice
 from zmqchat.protocol.facts import Fact, Instant
 from zmqchat.protocol.ledger import Group, Ledger
-from zmqchat.protocol.machine import Machine
+from zmqchat.protocol.machine import Machine, Size
 from zmqchat.protocol.ownlog import OwnLog
 from zmqchat.wire.events import SALT_BYTES, encode_event
 
@@ -176,6 +176,11 @@ class Publishing(Machine):
     def is_pending(self, room: RoomId) -> bool:
         """Whether anything of ours in the room is not durable yet."""
         return self.pending_bytes(room) > 0
+
+    def sizes(self) -> tuple[Size, ...]:
+        """Own events that wait for the disk: callers stop at the bound, so one of theirs may pass it."""
+        waiting_bytes = max((waiting.size_bytes for waiting in self._waiting.values()), default=0)
+        return (Size("waiting bytes of a room", waiting_bytes, PENDING_BYTES_MAX + BATCH_BYTES_MAX),)
 
     def _events(self, kind: int, bodies: Sequence[object], hlc: int, after: Sequence[Head]) -> list[bytes]:
         salts = self._salts(SALT_BYTES * len(bodies))

@@ -23,7 +23,7 @@ from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, PeerHolds,
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import Machine
+from zmqchat.protocol.machine import Machine, Size
 
 STEPS_MAX = 1_024
 """Changes of who was live that are remembered a log; what is older counts as the oldest one."""
@@ -121,6 +121,13 @@ class Receipts(Machine):
     def _holds_of(self, room: RoomId, log: int) -> dict[PeerId, int]:
         entry = self._logs.get((room, log))
         return {} if entry is None else entry.holds
+
+    def sizes(self) -> tuple[Size, ...]:
+        """Steps of who was live, and peers that hold, of the log with the most."""
+        return (
+            Size("steps", max((len(log.firsts) for log in self._logs.values()), default=0), STEPS_MAX),
+            Size("holders", max((len(log.holds) for log in self._logs.values()), default=0), MEMBERS_PER_ROOM_MAX),
+        )
 
     def _stored(self, fact: BatchesStored, _at: Instant) -> None:
         for stored in fact.batches:

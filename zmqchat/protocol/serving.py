@@ -26,7 +26,7 @@ from zmqchat.model.limits import PAGE_BYTES_MAX, PAGES_IN_FLIGHT_MAX, REPAIR_BYT
 from zmqchat.protocol.effects import LoadRange, SetTimer
 from zmqchat.protocol.facts import Instant, RangeLoaded, TimerFired
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame, Size
 from zmqchat.wire.frames import Credit, Page, Want, encode
 
 WANTS_PER_PEER_MAX = 16
@@ -92,6 +92,11 @@ class Serving(Machine):
         """How many requests of this peer are open."""
         asker = self._askers.get(peer)
         return 0 if asker is None else len(asker.wants)
+
+    def sizes(self) -> tuple[Size, ...]:
+        """What askers want."""
+        wants = max((len(asker.wants) for asker in self._askers.values()), default=0)
+        return (Size("wants of a peer", wants, WANTS_PER_PEER_MAX),)
 
     def _linked(self, fact: PeerLinked, at: Instant) -> None:
         self._askers[fact.peer] = _Asker(budget_at_s=at.now_s)

@@ -45,7 +45,7 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, NodeStarted, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame, Size
 from zmqchat.wire.frames import Frame, Frontiers, LogState, RangeState, RoomHash, RoomHashes, Summary, encode
 
 EXCHANGE_LOGS_MAX = 65_536
@@ -118,6 +118,13 @@ class Sync(Machine):
     def exchanges(self) -> int:
         """How many exchanges of ours are under way."""
         return len(self._begun)
+
+    def sizes(self) -> tuple[Size, ...]:
+        """Exchanges under way, and what is remembered of those before."""
+        return (
+            Size("exchanges", len(self._begun), EXCHANGES_AT_ONCE_MAX),
+            Size("stores", len(self._same), STORES_REMEMBERED_MAX),
+        )
 
     # When --------------------------------------------------------------------------------------
 
