@@ -6,13 +6,17 @@ So a command is a control client in every case, and other commands that come mea
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from zmqchat import __version__
+from zmqchat.cli.logfile import HomeLog, log_events
 from zmqchat.cli.options import StartOptions
 from zmqchat.model.errors import NodeClosed
+from zmqchat.model.ids import peer_short
 
 if TYPE_CHECKING:
     from zmqchat.node.node import Node
@@ -87,8 +91,15 @@ class LocalNode:
             self._ready.set_exception(error)
             return
         self._node = node
+        log = HomeLog(self._options.home)
+        log.open(f"started: zmqchat {__version__}, {peer_short(node.id)}, {node.address}, process {os.getpid()}")
+        for notice in node.notices:
+            log.say(notice)
+        logging_events = asyncio.create_task(log_events(node.events()), name="zmqchat log")
         self._ready.set_result(None)
         try:
             await self._leave.wait()
         finally:
+            logging_events.cancel()
             await node.stop()
+            log.close("stopped")
