@@ -26,6 +26,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, islice
 from random import Random
 from typing import Final, TypeVar
@@ -107,6 +108,7 @@ def is_usable(endpoint: Endpoint, *, loopback: bool) -> bool:
     return not (address.is_multicast or address.is_unspecified or address.is_reserved)
 
 
+@lru_cache(maxsize=1_024)  # the same few stand in frame after frame
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that this text is, an IPv4 one also where it is mapped into IPv6; None for names."""
     _, percent, scope = host.partition("%")

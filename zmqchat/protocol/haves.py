@@ -12,7 +12,7 @@ leaves.
 A HAVE that comes in is split into PeerHolds facts, one a log (the acknowledgement, for `fanout` and
 `receipts`). One that ends above what we hold is remembered for 2 RTT: if the part has not come by then,
 BehindPeer tells `sync` to ask for it. An author that tells of its own log waits for ours. Claims for
-others (holder is not the sender) wait for the bounded overlay and are ignored.
+others (holder is not the sender) are ignored: in a partial mesh they come merged (`merging`).
 """
 
 from __future__ import annotations
@@ -174,9 +174,15 @@ class Haves(Machine):
         self._set_timer(at)
 
     def _set_timer(self, at: Instant) -> None:
-        moments = [due.at_s for due in self._due.values() if due.at_s is not None]
-        moments += [ask_s for due in self._due.values() for _end, ask_s in due.behind.values()]
-        at_s = max(at.now_s, min(moments)) if moments else None
+        at_s: float | None = None
+        for due in self._due.values():
+            if due.at_s is not None and (at_s is None or due.at_s < at_s):
+                at_s = due.at_s
+            if due.behind:
+                ask_s = min(moment_s for _end, moment_s in due.behind.values())
+                at_s = ask_s if at_s is None else min(at_s, ask_s)
+        if at_s is not None:
+            at_s = max(at.now_s, at_s)
         if at_s != self._timer_at_s:
             self._timer_at_s = at_s
             self.outbox.append(SetTimer(name=_TIMER, at_s=at_s))

@@ -91,6 +91,7 @@ class Mesh:
 
     def _route(self, fact: Fact, at: Instant, queue: deque[Item]) -> None:
         self.routed += 1
+        handlers = self._by_fact.get(type(fact), ())
         if isinstance(fact, FrameReceived):
             self._frame(fact, at, queue)
             return
@@ -104,8 +105,13 @@ class Mesh:
             if not self._peers.is_linked(fact.peer):
                 return
             self._heard(fact.peer, at, queue)
+        if len(handlers) == 1:
+            machine, handler = handlers[0]
+            handler(fact, at)
+            _collect(machine, queue)
+            return
         items: list[Item] = []
-        for machine, handler in self._by_fact.get(type(fact), ()):
+        for machine, handler in handlers:
             handler(fact, at)
             if machine.outbox:
                 items += machine.outbox

@@ -22,6 +22,9 @@ ARRAY_MAX: Final = 2_048
 
 MAP_MAX: Final = 1_024
 
+_LEAVES: Final = frozenset({bytes, int, str, bool, type(None), float})
+"""Types whose values hold no others: most of what is packed."""
+
 
 def pack(value: Packable) -> bytes:
     """One value as MessagePack; tuples go as arrays.
@@ -37,7 +40,7 @@ def _plain(value: Packable, levels: int) -> Packable:
     if isinstance(value, (tuple, list)):
         if levels == 0:
             raise ValueError("too deep")
-        return [_plain(item, levels - 1) for item in value]
+        return [item if type(item) in _LEAVES else _plain(item, levels - 1) for item in value]
     if type(value) is dict:
         if levels == 0:
             raise ValueError("too deep")
