@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 import zmqchat.node.node as asynchronous
 from zmqchat.model.config import Config
-from zmqchat.model.errors import DeliveryTimeout, HomeInUse, NodeClosed, WrongProcess, ZmqChatError
+from zmqchat.model.errors import DeliveryTimeout, HomeInUse, NodeClosed, WrongProcess
 from zmqchat.model.ids import MessageId, PeerId
 from zmqchat.node import forks
-from zmqchat.node.blocking import Exhausted, Pump, cancel_all, next_or_none, next_sents
+from zmqchat.node.blocking import Exhausted, Pump, cancel_all, next_or_none, next_sents, serve_loop
 from zmqchat.node.cursor import Messages as AsyncMessages
 from zmqchat.node.home import resolve_home
 from zmqchat.node.message import Gap, Message
@@ -83,7 +83,7 @@ class Node:
             if self._thread is not None:
                 return
             self._loop = asyncio.SelectorEventLoop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="zmqchat-node", daemon=True)
+            self._thread = threading.Thread(target=serve_loop, args=(self._loop,), name="zmqchat-node", daemon=True)
             self._thread.start()
         try:
             self._run(self._node.start())
@@ -114,10 +114,6 @@ class Node:
             asyncio.run_coroutine_threadsafe(cancel_all(), loop).result(STOP_TIMEOUT_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(STOP_TIMEOUT_S)
-        if not thread.is_alive():
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
 
     def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
         if forks.generation() != self._generation:
@@ -410,10 +406,11 @@ class Client:
         try:
             lobby.send(text, until="held", timeout=HELD_TIMEOUT_S)
         except DeliveryTimeout as error:
-            raise ZmqChatError(
+            error.args = (
                 f"nobody at {self._address} has taken the message within {HELD_TIMEOUT_S:g} s: is a server listening "
-                "there? It is kept, and goes out when this client connects again"
-            ) from error
+                "there? It is kept, and goes out when this client connects again",
+            )
+            raise
 
     def stop(self) -> None:
         """Disconnect; a script that ends does it by itself."""

@@ -19,6 +19,19 @@ ITEMS_AHEAD_MAX = 64
 """Items of the source of `send_all` that are taken before there is room for them."""
 
 
+def serve_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a node's loop until it is stopped, and close it.
+
+    All on the loop's own thread: the one that stops the node may be running a loop itself, as a notebook's does.
+    """
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
 async def cancel_all() -> None:
     """End every task of this loop: the node is stopped."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
