@@ -114,7 +114,9 @@ async def test_stop_leaves_nothing_behind(home: Path, tmp_path: Path, monkeypatc
         await asyncio.wait({listener})
         listener.exception()
     # Threads of the loop's own pool stay; they are no node's.
-    await eventually(lambda: {t for t in threading.enumerate() if not t.name.startswith("asyncio_")} <= threads)
+    await eventually(
+        lambda: {t for t in threading.enumerate() if not t.name.startswith(("asyncio_", "uvloop_"))} <= threads
+    )
     assert asyncio.all_tasks() == tasks
     await eventually(lambda: open_files() <= files, 3)
     assert os.listdir(tmp_path) == []

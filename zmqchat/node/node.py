@@ -18,6 +18,7 @@ from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
+from zmqchat.node.loops import check_loop
 from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room
 from zmqchat.node.runner import share_interpreter
@@ -98,12 +99,14 @@ class Node:
     async def start(self) -> None:
         """Open the home, bind the sockets, be in the lobby.
 
-        Raises HomeError, NetworkError, BadConfig; NodeClosed after a stop.
+        Raises HomeError, NetworkError, BadConfig; NodeClosed after a stop; UsageError on an event loop that watches no
+        sockets, as Windows' default one.
         """
         if self._stopping is not None:
             raise NodeClosed("the node was stopped: make another Node")
         if self._opened is not None:
             return
+        check_loop(asyncio.get_running_loop())
         share_interpreter()
         opened = await open_node(self._settings, self._notice, self._fail)
         self._opened = opened
