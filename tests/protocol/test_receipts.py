@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
-from tests.support.authors import Stranger
+from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, peer_of, quick
 from zmqchat.model.ids import LogKey
 from zmqchat.protocol.data_effects import ReceiptsChanged
@@ -118,6 +120,55 @@ def test_claims_beyond_what_there_is_say_nothing_of_what_comes(net: FakeNet) -> 
     assert ann.data.receipts.state(lobby(), 12345, 0) == ((), (), (), ())
     ann.data.receipts._note(lobby(), 12345, peer_of("bob"), 5, lambda entry: entry.holds)
     assert ann.data.receipts.state(lobby(), 12345, 0) == ((), (), (), ())
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["goes on from what is common", "stands apart"])
+def test_a_fork_takes_back_what_was_told_before_it_was_known(net: FakeNet, joined: bool) -> None:
+    """Another history of the same length: its holder counts for what both have in common, and no further."""
+    (ann,) = mesh(net, "ann")
+    eve = Stranger(net, ann)
+    (common,) = ann.say("common")
+    net.run(0.1)
+    log, end = ann.data.ledger.own_log, ann.end(ann)
+    frontier = ann.data.ledger.frontier(lobby(), LogKey(ann.peer, log))
+    assert frontier is not None
+    (said,) = ann.say("of this life")
+    net.run(0.1)
+    have = Have(room=lobby(), holder=eve.peer, entries=(HaveEntry(ann.peer, log, bytes(8), ann.end(ann)),))
+    eve.send(have)
+    assert ann.data.receipts.state(lobby(), log, said.number).held == (eve.peer,)
+    ann.told.clear()
+    twin = Author("ann")
+    twin.ticks = frontier.ranges[0].sealed_at + (1 if joined else -100)
+    eve.push(twin.batch(("of the other life",), log=log, first=end, previous=frontier.ranges[0].head))
+    net.run(0.1)
+    eve.send(have)
+    assert ann.data.ledger.rooms[lobby()].frontier.is_forked(ann.peer, log)
+    assert ann.data.receipts.state(lobby(), log, said.number).held == ()
+    assert ann.data.receipts.state(lobby(), log, common.number).held == (eve.peer,)
+    assert any(isinstance(effect, ReceiptsChanged) for effect in ann.told)
+
+
+def test_an_exchange_after_a_fork_tells_who_holds_it_all(net: FakeNet) -> None:
+    """A restored backup that wrote on: once both sides hold both histories, the peer counts for ours again."""
+    ann, bob = mesh(net, "ann", "bob")
+    ann.say("before")
+    net.run(1.0)
+    backup = copy.deepcopy(ann.store)
+    ann.say("lost")
+    net.run(1.0)
+    log = ann.data.ledger.own_log
+    ann.store = backup
+    net.unlink(ann, bob)
+    ann = net.restart(ann)
+    (said,) = ann.say("written on")
+    net.run(0.1)
+    assert said.log == log
+    net.link(ann, bob)
+    net.run(10.0)
+    assert ann.data.ledger.rooms[lobby()].frontier.is_forked(ann.peer, log)
+    assert ann.hash() == bob.hash()
+    assert ann.data.receipts.state(lobby(), log, said.number).held == (bob.peer,)
 
 
 def test_steps_of_who_was_live_are_bounded(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ each time the linked members of the room are others than at the batch before.
 
 What a peer holds comes by HAVE, by its frontiers in an exchange, and by an exchange that finds the room
 the same on both sides: of the branches of a forked log only by that, as numbers alone name no
-branch. It is the peer's word; `held` counts distinct peers, never ourselves.
+branch; once the fork is known here, what was told before counts up to it. It is the peer's
+word; `held` counts distinct peers, never ourselves.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zmqchat.model.ids import MAIN_BRANCH, PeerId, RoomId
-from zmqchat.model.limits import MEMBERS_PER_ROOM_MAX
+from zmqchat.model.limits import MEMBERS_PER_ROOM_MAX, NUMBER_MAX
 from zmqchat.protocol.data_effects import ReceiptsChanged
-from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, PeerHolds, ReadTold
+from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, ForkGrew, PeerHolds, ReadTold
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
@@ -50,6 +51,7 @@ class _Log:
     read: dict[PeerId, int] = field(default_factory=dict)
     firsts: list[int] = field(default_factory=list)
     live: list[tuple[PeerId, ...]] = field(default_factory=list)
+    common: int = NUMBER_MAX
 
     def live_at(self, number: int) -> tuple[PeerId, ...]:
         """The members that were live when this event was stored; before the first step none is known."""
@@ -71,6 +73,7 @@ class Receipts(Machine):
             BatchesStored: self._stored,
             PeerHolds: self._holds,
             ExchangeEnded: self._exchange_ended,
+            ForkGrew: self._fork_grew,
             ReadTold: self._read,
         }
 
@@ -146,8 +149,12 @@ class Receipts(Machine):
             return
         # Who has more than there is here has another history (we are a restored backup): its numbers are not ours.
         frontier = self._ledger.frontier(fact.room, fact.key)
-        if frontier is not None and fact.end <= frontier.end:
-            self._note(fact.room, fact.key.log, fact.peer, fact.end, lambda log: log.holds)
+        if frontier is None or fact.end > frontier.end:
+            return
+        end = fact.end
+        if self._ledger.rooms[fact.room].frontier.is_forked(fact.key.author, fact.key.log):
+            end = min(end, self._common_end(fact.room, fact.key.log))
+        self._note(fact.room, fact.key.log, fact.peer, end, lambda log: log.holds)
 
     def _read(self, fact: ReadTold, _at: Instant) -> None:
         self._note(fact.room, fact.log, fact.peer, fact.end, lambda log: log.read)
@@ -166,6 +173,25 @@ class Receipts(Machine):
         if end > table.get(peer, 0) and (peer in table or len(table) < MEMBERS_PER_ROOM_MAX):
             table[peer] = end
             self.outbox.append(ReceiptsChanged(room=room))
+
+    def _fork_grew(self, fact: ForkGrew, _at: Instant) -> None:
+        """What was told of numbers beyond a fork of ours may have meant the other history: it counts no more."""
+        for (room, log), entry in self._logs.items():
+            if room != fact.room or not self._ledger.rooms[room].frontier.is_forked(self._ledger.me, log):
+                continue
+            common = self._common_end(room, log)
+            if common < entry.common:
+                entry.common = common
+                for table in (entry.holds, entry.read):
+                    table.update({peer: min(end, common) for peer, end in table.items()})
+                self.outbox.append(ReceiptsChanged(room=room))
+
+    def _common_end(self, room: RoomId, log: int) -> int:
+        """The number below which this log of ours, forked, has one history only."""
+        frontier = self._ledger.rooms[room].frontier
+        keys = frontier.branches(self._ledger.me, log)
+        sides = [held.first for key in keys if key.branch != MAIN_BRANCH for held in frontier[key].ranges]
+        return min([*sides, *(frontier[key].end for key in keys if key.branch == MAIN_BRANCH)], default=0)
 
     def _exchange_ended(self, fact: ExchangeEnded, _at: Instant) -> None:
         for room in fact.equal:
