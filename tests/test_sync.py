@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.support.nodes import FAST
 from tests.support.programs import Program
 from zmqchat import DeliveryTimeout, HomeInUse, Message, MessageTooLarge, NodeClosed, Room, WrongProcess
 from zmqchat import Node as AsynchronousNode
+from zmqchat.discovery.quiet import QuietDiscovery
 from zmqchat.sync import Client, Node, Server
 from zmqchat.sync import Room as BlockingRoom
 
@@ -56,7 +58,9 @@ def test_two_nodes_talk(home: Path) -> None:
         assert isinstance(message, Message)
         assert (message.text, message.author.name, message.id) == ("Hello, World!", "ann", sent.id)
         assert [m.text for m in there.history()] == ["Hello, World!"]
-        assert here.post("again").result(WAIT_S).id.number > sent.id.number
+        posted = here.post("again")
+        assert posted.result(WAIT_S).id.number > sent.id.number
+        assert {here.wait(what, "held", WAIT_S).id for what in (posted, posted.id)} == {posted.id}
         assert [room.name for room in bob.rooms] == ["lobby"]
         assert [peer.id for peer in bob.peers] == [ann.id]
         assert here.send_app("a/b", [1]).id.number > sent.id.number
@@ -346,6 +350,58 @@ def test_a_client_without_a_server_gets_one_clear_error(home: Path, monkeypatch:
     try:
         client.connect(f"localhost:{port}")
         assert next(server.messages()).text == "anybody?"
+    finally:
+        client.stop()
+        server.stop()
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(3)", "raise ValueError"])
+def test_a_script_that_just_ends_flushes(home: Path, ending: str) -> None:
+    """What was posted a moment before its last line is kept, however it ends; it is gone within 2 s."""
+    home.mkdir(parents=True)
+    script = f"""
+from zmqchat.sync import Node
+node = Node("ann", home={str(home / "ann")!r}, listen="127.0.0.1", discovery=False); node.start()
+lobby = node.join("lobby")
+for number in range(500): lobby.post("text " + str(number))
+import time; print(time.time(), flush=True)
+{ending}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=user_environment(home),
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert time.time() - float(done.stdout) < 2.0, done.stderr
+    assert done.returncode == {"": 0, "raise SystemExit(3)": 3, "raise ValueError": 1}[ending], done.stderr
+    assert done.stderr.count("Traceback") == (ending == "raise ValueError")
+    with made(home) as ann:
+        assert [message.text for message in ann.join("lobby").history(1_000)] == [f"text {n}" for n in range(500)]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_pair_discovers_only_when_asked(home: Path, monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    """Nothing goes out by multicast because a program tries the smallest form, whatever its home's file says."""
+    begun: list[object] = []
+
+    class Recorded(QuietDiscovery):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            begun.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr("zmqchat.discovery.mdns.MdnsDiscovery", Recorded)
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    for name in ("server", "client"):
+        (home / "zmqchat" / name).mkdir(parents=True, mode=0o700)
+        (home / "zmqchat" / name / "config.toml").write_text(f"discovery = {str(not asked).lower()}")
+    server, client, port = Server(discovery=asked), Client(discovery=asked), free_port()
+    try:
+        server.start_listening(f"localhost:{port}")
+        client.connect(f"localhost:{port}")
+        assert len(begun) == (2 if asked else 0)
     finally:
         client.stop()
         server.stop()
