@@ -8,13 +8,14 @@ import sys
 
 from tests.support.sources import REPO
 from zmqchat.model.ids import MessageId
+from zmqchat.sim.checkers.base import Base
 from zmqchat.sim.checks import CheckFailed
 from zmqchat.sim.options import Options
 from zmqchat.sim.simulation import Simulation
 from zmqchat.sim.world import World
 
 
-class Counting:
+class Counting(Base):
     """Counts what users see, and complains of what the test plants."""
 
     name = "counting"

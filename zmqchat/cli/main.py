@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("zmqchat.cli.doctor:doctor", "Say what this node sees of its network, and what to do."),
     "demo": ("zmqchat.cli.demo:run", "Watch five nodes meet, crash, part and agree (40 s)."),
     "bench": ("zmqchat.cli.bench:run", "Measure speed on this machine."),
+    "sim": ("zmqchat.cli.sim:run", "Play whole meshes in simulated time, with trouble, and check them."),
 }
 """Command: where it is, and its line in the list."""
 

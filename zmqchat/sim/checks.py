@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from zmqchat.model.ids import MessageId
+from zmqchat.model.ids import LogKey, MessageId
 from zmqchat.protocol.effects import Effect
 from zmqchat.protocol.facts import Fact
 
@@ -30,6 +30,14 @@ class Checker(Protocol):
 
     def delivered(self, node: int, room: str, message: MessageId, text: str) -> None:
         """A watched node's cursor gave this text, its own ones too; after a crash it goes on where it stood."""
+        ...
+
+    def missed(self, node: int, room: str, key: LogKey, first: int, end: int) -> None:
+        """A watched node's cursor told of a gap: [first, end) of this log is not there, and may come later."""
+        ...
+
+    def rewound(self, node: int) -> None:
+        """A backup was put in place of the node's disk, and its cursors begin anew there."""
         ...
 
     def step(self, world: World) -> None:

@@ -165,7 +165,7 @@ class Process:
             PublishFeed: lambda effect: network.publish(self, effect.room, effect.payload),
             Store: self._store,
             LoadRange: self._load,
-            Deliver: lambda effect: application.read(effect.arrival.room, self._node.disk),
+            Deliver: lambda effect: application.delivered(effect, self._node.disk),
             OwnStored: application.own_stored,
             OwnFailed: application.own_failed,
             PeerCameOnline: lambda effect: self._remember(effect.peer),

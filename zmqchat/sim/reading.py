@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zmqchat.model.ids import MessageId, PeerId, RoomId
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored
-from zmqchat.protocol.effects import PutArrival
+from zmqchat.protocol.effects import Deliver, PutArrival
 from zmqchat.sim.disk import Disk
 from zmqchat.sim.texts import Texts
 
@@ -54,29 +54,34 @@ class Application:
         """The process is gone: nobody will hear whether what waited was kept."""
         self._sent.clear()
 
-    def read(self, room: RoomId, disk: Disk) -> None:
-        """Read on in a room up to the last arrival."""
-        rows = disk.arrivals.pop(room, [])
-        position = self._positions.get(room, 0)
-        for row in rows:
-            if row.number >= position:
-                self._positions[room] = row.number + 1
-                if self.is_watched and row.batch_end:
-                    self._tell(row, disk)
+    def delivered(self, effect: Deliver, disk: Disk) -> None:
+        """A cursor at the live end is given this from memory: only the node's word says that it is durable."""
+        row = effect.arrival
+        rows = disk.arrivals.get(row.room, [])
+        while rows and rows[0].number <= row.number:
+            rows.pop(0)
+        self._give(row, effect.raw)
 
     def resume(self, disk: Disk) -> None:
         """The node runs again: read what the disk holds beyond where the cursors stood."""
         for room in sorted(disk.arrivals):
-            self.read(room, disk)
+            for row in disk.arrivals.pop(room):
+                self._give(row, disk.batch(room, row.key, row.batch_end))
 
     def rewound(self) -> None:
         """The disk was set back: its numbers are given again, so the cursors start anew there."""
         self._positions.clear()
+        self._watch.rewound(self.number)
 
-    def _tell(self, row: PutArrival, disk: Disk) -> None:
-        raw = disk.batch(row.room, row.key, row.batch_end)
-        if raw is None:
+    def _give(self, row: PutArrival, raw: bytes | None) -> None:
+        if row.number < self._positions.get(row.room, 0):
             return
-        for number, message, text in self._texts.of(raw):
+        self._positions[row.room] = row.number + 1
+        if not self.is_watched:
+            return
+        if not row.batch_end:
+            self._watch.missed(self.number, row.room, row.key, row.first, row.end)
+            return
+        for number, message, text in self._texts.of(raw) if raw is not None else ():
             if row.first <= number < row.end:
                 self._watch.delivered(self.number, row.room, message, text)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from zmqchat.sim.checks import Checker, TraceSink
+from zmqchat.sim.faults import plan_faults
 from zmqchat.sim.options import Options, Outcome
 from zmqchat.sim.scenarios import SCENARIOS
 from zmqchat.sim.scenarios.scenario import Scenario
@@ -38,8 +39,9 @@ class Simulation:
         self.options = options
         self._scenario = scenario or SCENARIOS[options.scenario](options)
         self._watch = Watch(checkers, trace)
-        self.world = World(options, self._scenario.nodes(), self._watch)
+        self.world = World(options, self._scenario.nodes(), self._watch, self._scenario.config)
         self._scenario.plan(self.world)
+        plan_faults(self.world)
 
     def run(self) -> Outcome:
         """Let it happen."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from zmqchat.model.ids import MessageId, RoomId
+from zmqchat.model.ids import LogKey, MessageId, RoomId
 from zmqchat.sim.checks import Checker, CheckFailed, TraceSink
 
 if TYPE_CHECKING:
@@ -35,6 +35,15 @@ class Watch:
         """A cursor gave a text."""
         name = self.rooms[room]
         self._each(lambda checker: checker.delivered(node, name, message, text))
+
+    def missed(self, node: int, room: RoomId, key: LogKey, first: int, end: int) -> None:
+        """A cursor told of a gap."""
+        name = self.rooms[room]
+        self._each(lambda checker: checker.missed(node, name, key, first, end))
+
+    def rewound(self, node: int) -> None:
+        """A backup was put in place of a disk."""
+        self._each(lambda checker: checker.rewound(node))
 
     def step(self, world: World) -> None:
         """Some time has passed."""

@@ -300,6 +300,8 @@ class World:
             self.resume(node.number)
             if not node.is_up and node.lives:
                 self.restart(node.number)
+            elif node.process is not None and node.process.is_stopping:
+                self.schedule.after(STOP_S, self.restart, node.number)
 
     # What a user can see ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from zmqchat.model.config import Config
 from zmqchat.sim.node import NodePlan
 from zmqchat.sim.options import Options
 from zmqchat.sim.world import World
@@ -14,10 +15,13 @@ from zmqchat.sim.world import World
 class Scenario(ABC):
     """One kind of run.
 
-    settle_s  how long the nodes may take to agree once all is whole
+    settle_s      how long the nodes may take to agree once all is whole
+    usual_faults  the kinds of trouble that it is about, met where none are asked for; none: drawn from the seed
     """
 
     settle_s: ClassVar[float] = 60.0
+    config: ClassVar[Config] = Config()
+    usual_faults: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Options) -> None:
         self.options = options

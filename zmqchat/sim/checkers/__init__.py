@@ -1,0 +1,28 @@
+"""The checkers: objects apart from the nodes, which see only what a user could."""
+
+from __future__ import annotations
+
+from zmqchat.sim.checkers.agreement import Members, Presence, Receipts, Timelines
+from zmqchat.sim.checkers.conduct import Bounds, Clocks, Links, NoFault, NoFork
+from zmqchat.sim.checkers.messages import AuthorOrder, Complete, Durable, Faithful, Once
+from zmqchat.sim.checks import Checker
+
+
+def all_checkers() -> list[Checker]:
+    """A fresh set for one run."""
+    return [
+        Once(),
+        Faithful(),
+        AuthorOrder(),
+        Complete(),
+        Durable(),
+        Timelines(),
+        Members(),
+        Presence(),
+        Receipts(),
+        NoFault(),
+        NoFork(),
+        Clocks(),
+        Links(),
+        Bounds(),
+    ]

@@ -1,0 +1,123 @@
+"""What all in a room agree on once everything is quiet: its messages, its members, who is there, who has what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zmqchat.model.ids import LogKey, RoomId
+from zmqchat.sim.checkers.base import Base, machines_of, rooms_of, watched_members
+from zmqchat.sim.checks import CheckFailed
+
+if TYPE_CHECKING:
+    from zmqchat.sim.world import World
+
+
+class Timelines(Base):
+    """All members see the same texts in the same order."""
+
+    name = "timelines"
+
+    def quiet(self, world: World) -> None:
+        """Compare each with the first."""
+        for room in rooms_of(world):
+            nodes = watched_members(world, room)
+            if not nodes:
+                continue
+            first = world.timeline(nodes[0], room)
+            for node in nodes[1:]:
+                other = world.timeline(node, room)
+                if other != first:
+                    at = next((i for i, pair in enumerate(zip(first, other, strict=False)) if pair[0] != pair[1]), None)
+                    what = f"{len(first)} and {len(other)} texts" if at is None else f"different texts at place {at}"
+                    raise CheckFailed(f"nodes {nodes[0]} and {node} see {what} in {room}")
+
+
+class Members(Base):
+    """All members see the same members, and these are those that are in the room."""
+
+    name = "members"
+
+    def quiet(self, world: World) -> None:
+        """Compare what each has folded with who is in."""
+        for room in rooms_of(world):
+            really = sorted(world.nodes[node].peer for node in world.members(room))
+            for node in watched_members(world, room):
+                machines = machines_of(world, node)
+                assert machines is not None
+                seen = machines.data.membership.book(world.room(room)).members()
+                if seen != really:
+                    raise CheckFailed(f"node {node} sees {len(seen)} members in {room}, where {len(really)} are")
+
+
+class Presence(Base):
+    """Who runs is shown online by all others once quiet, and who does not run is not."""
+
+    name = "presence"
+
+    def quiet(self, world: World) -> None:
+        """Every watched node looks at every other."""
+        live = world.live()
+        for node in live:
+            if node not in world.watched:
+                continue
+            for other in range(len(world.nodes)):
+                is_up = other in live
+                if other != node and is_up != world.is_online(node, other):
+                    shown, state = ("offline", "runs") if is_up else ("online", "does not run")
+                    raise CheckFailed(f"node {node} shows node {other} {shown}, which {state}")
+
+
+class Receipts(Base):
+    """Who is said to hold a message has it on disk; and once quiet, every member that was to get it is said to."""
+
+    name = "receipts"
+
+    def __init__(self) -> None:
+        self._rewound: set[int] = set()
+
+    def rewound(self, node: int) -> None:
+        """What it was true to say of its old disk is not of the new one."""
+        self._rewound.add(node)
+
+    def step(self, world: World) -> None:
+        """What each watched node believes of its newest message is true."""
+        for node in world.watched:
+            self._check(world, node, is_quiet=False)
+
+    def quiet(self, world: World) -> None:
+        """The same, and nothing is awaited of a node that runs."""
+        for node in world.watched:
+            self._check(world, node, is_quiet=True)
+
+    def _check(self, world: World, node: int, *, is_quiet: bool) -> None:
+        machines = machines_of(world, node)
+        if machines is None or node in self._rewound:
+            return
+        data = machines.data
+        key = LogKey(data.ledger.me, data.ledger.own_log)
+        for name in rooms_of(world):
+            room = world.room(name)
+            frontier = data.ledger.frontier(room, key)
+            if frontier is None or not frontier.ranges or data.ledger.rooms[room].frontier.is_forked(*key[:2]):
+                continue
+            number = frontier.end - 1
+            state = data.receipts.state(room, key.log, number)
+            for peer in state.held:
+                other = world.number_of(peer)
+                if other is not None and other not in self._rewound and _lacks(world, other, room, key, number):
+                    raise CheckFailed(f"node {node} was told that node {other} holds {number} of its log, in {name}")
+            members = world.members(name) if is_quiet else []
+            late = [other for other in map(world.number_of, state.pending) if other in members]
+            if late and node in members:
+                raise CheckFailed(f"node {node} never hears that node {late[0]} holds {number} of its log, in {name}")
+
+
+def _lacks(world: World, node: int, room: RoomId, key: LogKey, number: int) -> bool:
+    """Whether an event is not on the disk of a node that runs."""
+    machines = machines_of(world, node)
+    if machines is None or room not in machines.data.ledger.rooms:
+        return False
+    held = machines.data.ledger.rooms[room].frontier
+    return not any(
+        first <= number < end for branch in held.branches(key.author, key.log) for first, end in held[branch].held()
+    )
