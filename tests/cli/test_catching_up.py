@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from tests.support.nodes import running
 from zmqchat.cli.catching_up import CatchUpWatch
+from zmqchat.cli.client import ControlClient, connect
 from zmqchat.cli.session import Session
 
 
@@ -36,6 +40,44 @@ def test_what_takes_longer_than_a_look_is_told_and_its_end_too() -> None:
     with CatchUpWatch(cast("Session", _Node([20_000, 12_345, 5_000])), told.put, 0.001):
         assert told.get(timeout=10) == "catching up: 12,345 messages to come"
         assert told.get(timeout=10) == "caught up"
+
+
+class _RealSession:
+    """A session on a running node, as far as the watch needs one."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.client: ControlClient | None = None
+
+    def connect(self) -> ControlClient:
+        self.client = connect(self._home)
+        assert self.client is not None
+        return self.client
+
+
+@pytest.mark.usefixtures("_on_terminal")
+async def test_a_real_node_tells_how_far_it_is(home: Path) -> None:
+    """A newcomer to thousands of messages says how many are to come, fewer than there are, and when all are here."""
+    told: queue.Queue[str] = queue.Queue()
+    async with running(home, "bob") as bob:
+        room = await bob.join("lobby")
+        async for _sent in room.send_all(f"text {number}" for number in range(20_000)):
+            pass
+        async with running(home, "ann") as ann:
+            session = _RealSession(ann.home)
+            try:
+                with CatchUpWatch(cast("Session", session), told.put, 0.005):
+                    ann.add_peer(bob.address)
+                    lines = [await asyncio.to_thread(told.get, timeout=30)]
+                    while lines[-1] != "caught up":
+                        lines.append(await asyncio.to_thread(told.get, timeout=30))
+            finally:
+                if session.client is not None:
+                    session.client.close()
+            count, of_what = lines[0].removeprefix("catching up: ").split(maxsplit=1)
+            assert of_what == "messages to come"
+            assert 0 < int(count.replace(",", "")) <= 20_010
+            assert len(await (await ann.join("lobby")).history(30_000)) == 20_000
 
 
 @pytest.mark.usefixtures("_on_terminal")

@@ -112,3 +112,12 @@ def test_columns_stand_below_each_other() -> None:
 def test_times_that_no_clock_shows_are_left_out() -> None:
     """A record without a readable time is printed without one."""
     assert output.message_line({**RECORD, "sent_at": "never"}) == "ann: hi"
+
+
+def test_columns_stand_below_each_other_whatever_the_script() -> None:
+    """A wide character takes two columns, a mark none."""
+    assert output.table([("田中", "x"), ("e\u0301va", "y"), ("ann b", "z")]) == [
+        "田中   x",
+        "e\u0301va    y",
+        "ann b  z",
+    ]

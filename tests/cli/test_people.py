@@ -22,6 +22,14 @@ def test_peers_lists_those_in_touch(home: Path) -> None:
     assert "offline" in run_command(home, "peers", "--all").stdout
 
 
+def test_a_peer_given_to_a_running_node_is_waited_for(home: Path) -> None:
+    """`--peer` is passed on, and who is listed is who it has led to."""
+    port = free_port()
+    with running_node(home.with_name("other"), port=port), running_node(home):
+        done = run_command(home, "peers", peer=port)
+        assert "online" in done.stdout
+
+
 def test_whoami_stays_the_same(home: Path) -> None:
     """The identity is made once; the home, the name and how the key is kept are told."""
     first = json.loads(run_command(home, "whoami", "--json").stdout)

@@ -66,6 +66,25 @@ def test_pages_are_paid_for_when_they_are_durable(net: FakeNet) -> None:
     assert not ann.data.fetching.is_fetching(lobby(), eve.key())
 
 
+def test_missing_counts_what_is_known_to_be_elsewhere(net: FakeNet) -> None:
+    """Each number once however many hold it, less with each page that is stored, nothing once the holders are gone."""
+    ann = joined(net)
+    eve, bob = Stranger(net, ann), Stranger(net, ann, "bob")
+    chain = eve.chain(12)
+    assert ann.data.fetching.missing() == 0
+    offer(bob, chain[:5], eve)
+    assert ann.data.fetching.missing() == 5
+    offer(eve, chain)
+    assert ann.data.fetching.missing() == 12
+    (want, *_others) = bob.frames(Want)
+    bob.send(Page(request=want.request, batches=tuple(batch.raw for batch in chain[:3]), done=False))
+    net.run(0.1)
+    assert ann.data.fetching.missing() == 9
+    for peer in (eve.peer, bob.peer):
+        ann.handle(PeerUnlinked(peer=peer, reason="lost"))
+    assert ann.data.fetching.missing() == 0
+
+
 def test_pages_beyond_the_credit_are_a_flood(net: FakeNet) -> None:
     """Who sends more than was granted is blamed, and asked no more."""
     ann = joined(net)

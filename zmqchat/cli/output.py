@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, TextIO
 
 from zmqchat.model.errors import BadConfig, DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
-from zmqchat.model.text import clean, clean_name
+from zmqchat.model.text import cell_width, clean, clean_name
 
 Record = Mapping[str, Any]
 
@@ -150,8 +150,15 @@ def counted(count: int, thing: str) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of columns that stand below each other; the last is not padded."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    widths = [max(_cells(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]]).rstrip()
+        "  ".join(
+            [*(cell + " " * (width - _cells(cell)) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]]
+        ).rstrip()
         for row in rows
     ]
+
+
+def _cells(text: str) -> int:
+    """The columns of the terminal that a text takes: two a wide character."""
+    return sum(map(cell_width, text))

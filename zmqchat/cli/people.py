@@ -28,7 +28,7 @@ _STEP_S = 0.1
 def peers(options: StartOptions, everybody: bool, as_json: bool) -> None:
     """List the other nodes in touch now; where no node runs, look around for 3 seconds first."""
     with open_session(options) as session:
-        if session.is_local:
+        if session.is_local or options.peers:
             wait_for_peers(session)
         found = _peers(session, everybody)
         nobody = None if found else session.client.ask("nobody_found").get("text")

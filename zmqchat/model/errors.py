@@ -141,8 +141,9 @@ class DeliveryTimeout(ZmqChatError):
         self.timeout_s = timeout_s
         self.delivered = tuple(delivered)
         self.pending = tuple(pending)
+        has = "it was read by" if until == "read" else "it has reached"
         super().__init__(
-            f"stored here, but not {until} within {timeout_s:g} s (it has reached {_people(self.delivered, names)}, "
+            f"stored here, but not {until} within {timeout_s:g} s ({has} {_people(self.delivered, names)}, "
             f"not yet {_people(self.pending, names)}); {GOES_ON}"
         )
 
