@@ -45,7 +45,7 @@ from zmqchat.protocol.facts import (
     PeerSubscribed,
     TimerFired,
 )
-from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import OVERLAY_FEATURE, Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.protocol.peers import Peers
@@ -130,8 +130,11 @@ class FakeNode:
         nickname: str | None = None,
         moved: bool = False,
         power_lost: bool = False,
+        features: tuple[str, ...] = (OVERLAY_FEATURE,),
     ) -> None:
         self.net = net
+        self.features = features
+        self.partial = net.partial
         self.name = name
         self.crypto = crypto or TwinCrypto(peer_of(name))
         self.peer = self.crypto.peer
@@ -154,6 +157,7 @@ class FakeNode:
             rng=self.rng,
             rtt_s=lambda _peer: RTT_S,
             name=nickname or name,
+            is_partial=lambda: self.partial,
         )
         links = _Links()
         self.mesh = Mesh((*self.data.machines, links), cast(Peers, links), cast(Presence, links))
@@ -327,6 +331,7 @@ class FakeNet:
     """Nodes, links and the clock.
 
     lose, double  whether a frame (sender, receiver, payload, by feed) is lost, or comes twice
+    partial       whether new nodes take the mesh for a partial one; each has its own `partial`
     late_s        how long a feed frame is held up beyond latency_s, so that it is overtaken
     """
 
@@ -335,6 +340,7 @@ class FakeNet:
         self.config = config or Config()
         self.now_s = 0.0
         self.latency_s = RTT_S / 2
+        self.partial = False
         self.nodes: dict[PeerId, FakeNode] = {}
         self.lose: Callable[[FakeNode, FakeNode, bytes, bool], bool] = lambda _a, _b, _payload, _feed: False
         self.double: Callable[[FakeNode, FakeNode, bytes, bool], bool] = lambda _a, _b, _payload, _feed: False
@@ -386,7 +392,8 @@ class FakeNet:
         for a, b in ((one, other), (other, one)):
             self._pipes[(a.peer, b.peer)] = _Pipe(feed=feed, free_at_s=self.now_s)
         for a, b in ((one, other), (other, one)):
-            a.handle(PeerLinked(peer=b.peer, store=b.name.encode().ljust(16, b"-"), generation=b.store.generation))
+            store = b.name.encode().ljust(16, b"-")
+            a.handle(PeerLinked(peer=b.peer, store=store, generation=b.store.generation, features=b.features))
         for node in (one, other):
             self.topics_changed(node)
 

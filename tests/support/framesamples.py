@@ -108,7 +108,7 @@ SAMPLES: dict[str, frames.Frame] = {
     "graft": tree_frames.Graft(room=ROOM, id=NONCE),
     "prune": tree_frames.Prune(room=ROOM),
     "holders": tree_frames.Holders(
-        room=ROOM, author=OTHER, log=3, branch=BRANCH, holders=(tree_frames.Holder(PEER, 1_000),), more=2
+        room=ROOM, author=OTHER, log=3, branch=BRANCH, holders=(tree_frames.Holder(PEER, 1_000),)
     ),
     "taken": tree_frames.Taken(size_bytes=2**40),
     "report": frames.Report(token=11, lines=(("linked", "yes"), ("found by", "mdns"))),
@@ -232,7 +232,6 @@ FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
         log=_number,
         branch=_bytes[8],
         holders=st.lists(st.builds(tree_frames.Holder, _peer, _number), max_size=4).map(tuple),
-        more=_number,
     ),
     st.builds(tree_frames.Taken, size_bytes=_u64),
     st.builds(frames.Inquire, token=_u64),

@@ -23,7 +23,7 @@ def test_full_frames_fit_and_fuller_ones_are_faults() -> None:
         entries = tuple(Announced(bytes(16), 255) for _ in range(TREE_ENTRIES_PER_FRAME_MAX + count))
         ihave = IHave(room=ROOM, entries=entries)
         holders = tuple(Holder(PEER, 2**53) for _ in range(HOLDERS_PER_FRAME_MAX + count))
-        told = Holders(room=ROOM, author=OTHER, log=1, branch=bytes(8), holders=holders, more=0)
+        told = Holders(room=ROOM, author=OTHER, log=1, branch=bytes(8), holders=holders)
         for frame in (ihave, told):
             raw = encode(frame)
             assert len(raw) <= FRAME_BYTES_MAX

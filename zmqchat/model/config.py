@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from zmqchat.model.errors import BadConfig
+from zmqchat.model.limits import FULL_MESH_AGAIN_MEMBERS, FULL_MESH_MEMBERS_MAX, NEIGHBOURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Config:
     duplicate_probe_s         how long an old session may take to answer when its id dials again
     have_author_s             a HAVE to the author or the link a batch came by is sent within this
     have_others_s             a HAVE to the other members is sent within this
+    have_merged_s             a relay gathers HAVEs for their author over this
     offer_min_s               an author without HAVE offers its frontier after max(this, 3 RTT)
     sync_interval_s           anti-entropy with one random peer, on average
     sync_jitter               and by what fraction it varies
@@ -29,7 +31,17 @@ class Config:
     read_marker_s             read markers of a room are coalesced over this
     log_probe_s               how long to wait for peers before the first append after a power loss
     peer_exchange_s           addresses of peers are told again after this
+    roster_known_s            a member heard of for this long keeps its place in the roster
+    roster_sync_s             rosters are compared with one random peer, on average
+    doubt_s                   a broken link may take this long to come back before its peer is suspected
+    suspect_s                 how long a suspected member has to answer
+    confirm_s                 the same for one that others hold for dead already
     penalty_max_s             longest wait for a peer that misbehaves
+    full_mesh_max             live members up to which everybody links to everybody
+    full_mesh_again           live members below which a partial mesh is full again
+    neighbours                links that a node strives for in a partial mesh (it has 3/4 to 3/2 of this)
+    shuffle_interval_s        how often it exchanges contacts with a random node
+    visit_interval_s          how often its link to a random member of the whole mesh is another one
     exchange_dials            whether addresses that peers tell are dialled (else only our own findings are)
     """
 
@@ -43,6 +55,7 @@ class Config:
     duplicate_probe_s: float = 0.5
     have_author_s: float = 0.05
     have_others_s: float = 1.0
+    have_merged_s: float = 0.25
     offer_min_s: float = 0.5
     sync_interval_s: float = 10.0
     sync_jitter: float = 0.3
@@ -51,7 +64,17 @@ class Config:
     read_marker_s: float = 2.0
     log_probe_s: float = 2.0
     peer_exchange_s: float = 60.0
+    roster_known_s: float = 600.0
+    roster_sync_s: float = 30.0
+    doubt_s: float = 3.0
+    suspect_s: float = 15.0
+    confirm_s: float = 3.0
     penalty_max_s: float = 600.0
+    full_mesh_max: int = FULL_MESH_MEMBERS_MAX
+    full_mesh_again: int = FULL_MESH_AGAIN_MEMBERS
+    neighbours: int = NEIGHBOURS
+    shuffle_interval_s: float = 30.0
+    visit_interval_s: float = 60.0
     exchange_dials: bool = True
 
     def __post_init__(self) -> None:
@@ -66,10 +89,15 @@ class Config:
             ("link_dead_s", "offline_s"),
             ("redial_max_s", "redial_gone_max_s"),
             ("have_author_s", "offer_min_s"),
+            ("full_mesh_again", "full_mesh_max"),
+            ("confirm_s", "suspect_s"),
+            ("suspect_s", "offline_s"),
         )
         for low, high in ordered:
             if getattr(self, low) >= getattr(self, high):
                 raise BadConfig(f"{low} must be less than {high}")
+        if self.neighbours < 2:
+            raise BadConfig("neighbours must be 2 or more, else a mesh falls apart")
         if self.sync_jitter >= 1:
             raise BadConfig("sync_jitter is a fraction below 1")
 

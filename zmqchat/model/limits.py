@@ -230,16 +230,19 @@ TREE_UNANSWERED_MAX: Final = 64
 """Announcements a minute that a peer did not make good when asked, before it is blamed."""
 
 TREE_REQUESTS_PER_S_MAX: Final = 256
-"""GRAFTs and PRUNEs heeded a second and peer, averaged over 5 s; what is beyond is dropped and blamed."""
+"""GRAFTs and PRUNEs heeded a second and peer; what is beyond is dropped and blamed. Honest nodes send half of it."""
 
 TREE_RESENT_BYTES_PER_S_MAX: Final = 8 * MIB
 """Bytes that a peer gets a second by asking for batches again: a GRAFT is 40 B, its answer up to 256 KiB."""
+
+TREE_PATHS_MAX: Final = 8_192
+"""Logs of which it is remembered over which link their author is reached: 4 MiB."""
 
 HOLDERS_PER_FRAME_MAX: Final = 256
 """Holders named in one frame on its way to an author: 10 KiB."""
 
 HOLDERS_PER_LOG_MAX: Final = 8_192
-"""Holders of one log that are gathered here for its author; further ones are counted."""
+"""Holders of one log that are gathered here for its author; the rest is found by sync."""
 
 HOLDERS_MAX: Final = 65_536
 """The same of all logs: about 12 MiB."""
@@ -261,8 +264,8 @@ RECORD_ROOMS_MAX: Final = 16
 RECORDS_PER_FRAME_MAX: Final = 64
 """Member records a frame: verifying them blocks for about 6 ms."""
 
-RECORDS_PER_S_MAX: Final = 250
-"""New member records taken a second and link: 2.5 % of a core for signatures; the rest comes by anti-entropy."""
+RECORDS_PER_S_MAX: Final = 500
+"""New member records taken a second and link: 5 % of a core for signatures; the rest comes by anti-entropy."""
 
 RECORDS_BURST_MAX: Final = 2_048
 """The same at once, so that a newcomer to a mesh of a thousand knows all of it in a second."""

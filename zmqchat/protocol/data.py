@@ -13,6 +13,7 @@ from zmqchat.history.clock import HybridClock
 from zmqchat.history.crypto import Crypto
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.committing import Committing
 from zmqchat.protocol.delivery import Delivery
 from zmqchat.protocol.fanout import Fanout
@@ -23,6 +24,7 @@ from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.membership import Membership
+from zmqchat.protocol.merging import Merging
 from zmqchat.protocol.ownlog import OwnLog
 from zmqchat.protocol.publishing import Publishing
 from zmqchat.protocol.receipts import Receipts
@@ -37,6 +39,7 @@ class DataMachines:
     entropy  random bytes for salts; rng draws log numbers and jitter
     rtt_s    the round trip to a linked peer
     is_partial  whether this node keeps links to a part of the mesh only
+    live_in  the members of a room that are live, sorted, ourselves not among them; None: those that are linked
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class DataMachines:
         rtt_s: Callable[[PeerId], float],
         name: str,
         is_partial: Callable[[], bool] = lambda: False,
+        live_in: Callable[[RoomId], tuple[PeerId, ...]] | None = None,
     ) -> None:
         me = crypto.peer
         self.clock = HybridClock()
@@ -61,8 +65,10 @@ class DataMachines:
         self.fetching = Fetching(config, self.ledger, self.interests)
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
         self.membership = Membership(me, name, config, self.ledger, self.publishing)
-        self.receipts = Receipts(self.ledger, self.interests)
+        self.receipts = Receipts(self.ledger, live_in or self.interests.peers_in)
         self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial)
+        self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial)
+        self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial)
         self.haves = Haves(me, config, self.ledger, self.interests, rtt_s)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, tokens)
@@ -77,6 +83,8 @@ class DataMachines:
             self.membership,
             self.receipts,
             self.fanout,
+            self.broadcast,
+            self.merging,
             self.haves,
             self.sync,
             self.fetching,

@@ -66,7 +66,10 @@ class PeerLinked(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerUnlinked(Fact):
-    """The link is gone; reason "bye", "lost", "silent", "replaced", "fault", "stopped"."""
+    """The link is gone; reason "bye", "surplus", "lost", "silent", "replaced", "fault", "stopped".
+
+    "surplus": one side keeps fewer links; the peer is there, and is not gone for anybody
+    """
 
     peer: PeerId
     reason: str
@@ -78,6 +81,13 @@ class PeerFaulted(Fact):
 
     peer: PeerId
     fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSlow(Fact):
+    """A linked peer has been too far behind for some time: it is a brake as a neighbour in a partial mesh."""
+
+    peer: PeerId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,3 +181,42 @@ class PeerPenalised(Fact):
 
     peer: PeerId
     until_s: float
+
+
+# Between `overlay` and `peers` -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkWanted(Fact):
+    """The overlay wants a link to this peer now: dial it, also at these endpoints."""
+
+    peer: PeerId
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkUnwanted(Fact):
+    """The overlay gives up this link: BYE "surplus" after linger_s, unless the other side closes it before."""
+
+    peer: PeerId
+    linger_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialsFailed(Fact):
+    """All dials of a peer ended without a session, or it may not be dialled now ("held")."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksMissing(Fact):
+    """The overlay has too few links: what may be dialled only then is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSwitched(Fact):
+    """From here on this node keeps few links (partial) or links to everybody."""
+
+    partial: bool

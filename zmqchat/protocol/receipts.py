@@ -4,10 +4,10 @@ How it works. Everything is an end a log: a peer that holds (or has read) below 
 below it, so nothing is kept a message. Who was live when an event was stored is kept as steps: one entry
 each time the linked members of the room are others than at the batch before.
 
-What a peer holds comes by HAVE, by its frontiers in an exchange, and by an exchange that finds the room
-the same on both sides: of the branches of a forked log only by that, as numbers alone name no
-branch; once the fork is known here, what was told before counts up to it. It is the peer's
-word; `held` counts distinct peers, never ourselves.
+What a peer holds comes by HAVE, through relays (`merging`) where it is not linked, by its frontiers in an
+exchange, and by an exchange that finds the room the same on both sides: of the branches of a forked log only by
+that, as numbers alone name no branch; once the fork is known here, what was told before counts up to it. It is
+the peer's word; `held` counts distinct peers, never ourselves.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zmqchat.model.ids import MAIN_BRANCH, PeerId, RoomId
+from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId, RoomId
 from zmqchat.model.limits import MEMBERS_PER_ROOM_MAX, NUMBER_MAX
 from zmqchat.protocol.data_effects import ReceiptsChanged
-from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, ForkGrew, PeerHolds, ReadTold
+from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, ForkGrew, HolderTold, PeerHolds, ReadTold
 from zmqchat.protocol.facts import Instant
-from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, Size
 
@@ -64,14 +63,15 @@ class Receipts(Machine):
 
     timer = "receipts"
 
-    def __init__(self, ledger: Ledger, interests: Interests) -> None:
+    def __init__(self, ledger: Ledger, live_in: Callable[[RoomId], tuple[PeerId, ...]]) -> None:
         super().__init__()
         self._ledger = ledger
-        self._interests = interests
+        self._live_in = live_in
         self._logs: dict[tuple[RoomId, int], _Log] = {}
         self.facts = {
             BatchesStored: self._stored,
             PeerHolds: self._holds,
+            HolderTold: self._holder_told,
             ExchangeEnded: self._exchange_ended,
             ForkGrew: self._fork_grew,
             ReadTold: self._read,
@@ -137,7 +137,7 @@ class Receipts(Machine):
             if stored.peer is not None:
                 continue
             entry = self._logs.setdefault((stored.batch.room, stored.batch.log), _Log())
-            live = self._interests.peers_in(stored.batch.room)
+            live = self._live_in(stored.batch.room)
             if not entry.live or entry.live[-1] != live:
                 entry.firsts.append(stored.batch.first)
                 entry.live.append(live)
@@ -145,16 +145,21 @@ class Receipts(Machine):
                     del entry.firsts[0], entry.live[0]
 
     def _holds(self, fact: PeerHolds, _at: Instant) -> None:
-        if fact.key.author != self._ledger.me or fact.key.branch != MAIN_BRANCH:
+        self._note_held(fact.peer, fact.room, fact.key, fact.end)
+
+    def _holder_told(self, fact: HolderTold, _at: Instant) -> None:
+        self._note_held(fact.holder, fact.room, fact.key, fact.end)
+
+    def _note_held(self, holder: PeerId, room: RoomId, key: LogKey, end: int) -> None:
+        if key.author != self._ledger.me or key.branch != MAIN_BRANCH:
             return
         # Who has more than there is here has another history (we are a restored backup): its numbers are not ours.
-        frontier = self._ledger.frontier(fact.room, fact.key)
-        if frontier is None or fact.end > frontier.end:
+        frontier = self._ledger.frontier(room, key)
+        if frontier is None or end > frontier.end:
             return
-        end = fact.end
-        if self._ledger.rooms[fact.room].frontier.is_forked(fact.key.author, fact.key.log):
-            end = min(end, self._common_end(fact.room, fact.key.log))
-        self._note(fact.room, fact.key.log, fact.peer, end, lambda log: log.holds)
+        if self._ledger.rooms[room].frontier.is_forked(key.author, key.log):
+            end = min(end, self._common_end(room, key.log))
+        self._note(room, key.log, holder, end, lambda log: log.holds)
 
     def _read(self, fact: ReadTold, _at: Instant) -> None:
         self._note(fact.room, fact.log, fact.peer, fact.end, lambda log: log.read)

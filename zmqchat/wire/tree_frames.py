@@ -68,14 +68,13 @@ class Prune(Frame):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holders(Frame):
-    """Who has an author's log on its disk, gathered on the way to the author; `more` could not be named."""
+    """Who has an author's log on its disk, gathered on the way to the author."""
 
     room: RoomId
     author: PeerId
     log: int
     branch: bytes
     holders: tuple[Holder, ...]
-    more: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ CODECS: Final[dict[int, Codec]] = {
     37: Codec(Prune, (ROOM,), 256),
     38: Codec(
         Holders,
-        (ROOM, PEER, NUMBER, BRANCH, many(record(Holder, PEER, NUMBER), HOLDERS_PER_FRAME_MAX), NUMBER),
+        (ROOM, PEER, NUMBER, BRANCH, many(record(Holder, PEER, NUMBER), HOLDERS_PER_FRAME_MAX)),
         FRAME_BYTES_MAX,
     ),
     39: Codec(Taken, (U64,), 256),

@@ -1,0 +1,212 @@
+"""Merging: who holds what, gathered on the way to its author through a partial mesh.
+
+How it works. Who has stored a batch tells it to the link that the batch came by: a member by HAVE (`haves`), a relay
+that is not in the room by HOLDERS, within have_author_s. A relay gathers what its links tell of an author's log for
+have_merged_s, and sends it on as one frame towards the author, over the link that leads there (`paths`):
+
+    told of a holder --known already to hold so much--> nothing
+                     --news--> waiting --have_merged_s--> one HOLDERS frame; what does not fit waits for the next
+    the link towards the author goes: all of the log is told again, over another one
+
+As only what rises is told on, a circle of links comes to rest by itself. The author takes it as HolderTold. Members
+that it is linked to speak for themselves; of others it is the relays' word: `sent.held` says what was heard, and
+nothing is deleted because of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zmqchat.model.config import Config
+from zmqchat.model.ids import LogKey, PeerId, RoomId, is_peer_id
+from zmqchat.model.limits import HOLDERS_MAX, HOLDERS_PER_FRAME_MAX, HOLDERS_PER_LOG_MAX
+from zmqchat.protocol.broadcast import Broadcast
+from zmqchat.protocol.data_facts import BatchesStored, HolderTold, PeerHolds
+from zmqchat.protocol.effects import SetTimer
+from zmqchat.protocol.facts import Instant, TimerFired
+from zmqchat.protocol.interests import Interests
+from zmqchat.protocol.ledger import Ledger
+from zmqchat.protocol.machine import Machine, PeerUnlinked, SendFrame, Size
+from zmqchat.wire.frames import encode
+from zmqchat.wire.tree_frames import Holder, Holders
+
+KEPT_S = 60.0
+"""How long what was gathered of a log is kept for another way to its author."""
+
+_Place = tuple[RoomId, LogKey]
+
+
+@dataclass(slots=True)
+class _Log:
+    """What is known of one author's log.
+
+    ends    by holder, below what it has everything
+    news    holders that the author is to be told of
+    due_s   when the next frame leaves, None where there is no news
+    told    the link that was last told
+    """
+
+    ends: dict[PeerId, int] = field(default_factory=dict)
+    news: dict[PeerId, None] = field(default_factory=dict)
+    due_s: float | None = None
+    told: PeerId | None = None
+    at_s: float = 0.0
+
+
+class Merging(Machine):
+    """The machine between those who hold a batch and its author; emits HolderTold."""
+
+    timer = "merging"
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        interests: Interests,
+        broadcast: Broadcast,
+        is_partial: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._ledger = ledger
+        self._interests = interests
+        self._broadcast = broadcast
+        self._is_partial = is_partial
+        self._logs: dict[_Place, _Log] = {}
+        self._holders = 0
+        self._timer_at_s: float | None = None
+        self.facts = {
+            BatchesStored: self._stored,
+            PeerHolds: self._holds,
+            PeerUnlinked: self._unlinked,
+            TimerFired: self._timer_fired,
+        }
+        self.frames = {Holders: self._told}
+
+    def sizes(self) -> tuple[Size, ...]:
+        """What is gathered."""
+        return (
+            Size("holders gathered", self._holders, HOLDERS_MAX),
+            Size(
+                "holders of a log", max((len(log.ends) for log in self._logs.values()), default=0), HOLDERS_PER_LOG_MAX
+            ),
+        )
+
+    # In ------------------------------------------------------------------------------------------
+
+    def _stored(self, fact: BatchesStored, at: Instant) -> None:
+        if not self._is_partial():
+            return
+        for stored in fact.batches:
+            room, key = stored.batch.room, stored.key
+            if stored.peer is None or key.author == self._ledger.me:
+                continue
+            link = self._towards(room, key)
+            if link is not None and link not in self._interests.peers_in(room):
+                self._note((room, key), self._ledger.me, self._ledger.contiguous_end(room, key), at, soon=True)
+        self._set_timer(at)
+
+    def _holds(self, fact: PeerHolds, at: Instant) -> None:
+        if fact.key.author in (self._ledger.me, fact.peer) or not self._is_partial():
+            return
+        # Lazy links and the one that leads to the author have told, or will tell, somebody nearer to the author.
+        if self._broadcast.is_eager(fact.room, fact.peer) and fact.peer != self._towards(fact.room, fact.key):
+            self._note((fact.room, fact.key), fact.peer, fact.end, at)
+            self._set_timer(at)
+
+    def _told(self, peer: PeerId, frame: Holders, at: Instant) -> None:
+        key = LogKey(frame.author, frame.log, frame.branch)
+        mine = frame.author == self._ledger.me
+        for holder, end in frame.holders:
+            if holder in (self._ledger.me, frame.author) or not is_peer_id(holder):
+                continue
+            if not mine:
+                self._note((frame.room, key), holder, end, at)
+            elif holder == peer or not self._interests.is_linked(holder):
+                self.outbox.append(HolderTold(holder=holder, room=frame.room, key=key, end=end))
+        self._set_timer(at)
+
+    def _note(self, place: _Place, holder: PeerId, end: int, at: Instant, *, soon: bool = False) -> None:
+        log = self._logs.get(place)
+        if log is None:
+            log = self._logs[place] = _Log()
+        known = log.ends.get(holder)
+        if end <= (known or 0):
+            return
+        if known is None:
+            if len(log.ends) >= HOLDERS_PER_LOG_MAX or not self._has_room(place):
+                return
+            self._holders += 1
+        log.ends[holder] = end
+        log.news[holder] = None
+        log.at_s = at.now_s
+        due_s = at.now_s + (self._config.have_author_s if soon else self._config.have_merged_s)
+        log.due_s = due_s if log.due_s is None else min(log.due_s, due_s)
+
+    def _has_room(self, place: _Place) -> bool:
+        """Let go of other logs, the oldest first, while there is no room."""
+        while self._holders >= HOLDERS_MAX:
+            other = next(iter(self._logs))
+            if other == place:
+                return False
+            self._forget(other)
+        return True
+
+    def _forget(self, place: _Place) -> None:
+        self._holders -= len(self._logs.pop(place).ends)
+
+    # Out -----------------------------------------------------------------------------------------
+
+    def _towards(self, room: RoomId, key: LogKey) -> PeerId | None:
+        if self._interests.is_linked(key.author):
+            return key.author
+        return self._broadcast.paths.towards(room, key.author, key.log)
+
+    def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
+        for place, log in self._logs.items():
+            if log.told == fact.peer:
+                # What it was told may have ended there.
+                log.told = None
+                log.news = dict.fromkeys(log.ends)
+                log.due_s = at.now_s + self._config.have_merged_s
+                own_end = self._ledger.contiguous_end(*place)
+                if own_end and self._ledger.me not in log.ends:
+                    self._note(place, self._ledger.me, own_end, at)
+        self._set_timer(at)
+
+    def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
+        self._timer_at_s = None
+        for place, log in list(self._logs.items()):
+            if log.due_s is not None and log.due_s <= at.now_s:
+                self._tell(place, log, at)
+            elif log.due_s is None and at.now_s - log.at_s >= KEPT_S:
+                self._forget(place)
+        self._set_timer(at)
+
+    def _tell(self, place: _Place, log: _Log, at: Instant) -> None:
+        room, key = place
+        link = self._towards(room, key)
+        if link is None:
+            # Its next batch shows a way; until then it waits, and is forgotten like all else.
+            log.due_s = None
+            return
+        named = list(log.news)[:HOLDERS_PER_FRAME_MAX]
+        for holder in named:
+            del log.news[holder]
+        log.due_s = at.now_s + self._config.have_merged_s if log.news else None
+        log.told = link
+        holders = tuple(Holder(holder, log.ends[holder]) for holder in named if holder != link)
+        if holders:
+            frame = Holders(room=room, author=key.author, log=key.log, branch=key.branch, holders=holders)
+            self.outbox.append(SendFrame(peer=link, payload=encode(frame)))
+
+    def _set_timer(self, at: Instant) -> None:
+        at_s = min((log.due_s for log in self._logs.values() if log.due_s is not None), default=None)
+        if at_s is None and self._logs:
+            at_s = min(log.at_s for log in self._logs.values()) + KEPT_S
+        if at_s is not None:
+            at_s = max(at_s, at.now_s)
+        if at_s != self._timer_at_s:
+            self._timer_at_s = at_s
+            self.outbox.append(SetTimer(name=(self.timer,), at_s=at_s))

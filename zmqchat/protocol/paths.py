@@ -1,0 +1,69 @@
+"""Paths: over which link an author can be reached, learned from its batches that came by.
+
+How it works. A batch comes over the tree from its author, so the link that it first came by leads back there; whoever
+brought or announced the same batch later is kept in reserve, for when that link goes. By room, author and log, as
+the links towards two authors differ; the least recently used are forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zmqchat.model.ids import PeerId, RoomId
+from zmqchat.model.limits import TREE_PATHS_MAX
+from zmqchat.protocol.machine import Size
+from zmqchat.protocol.relayed import Seen
+
+RESERVE_MAX = 4
+"""Further links that lead to an author: when all of them are gone, its next batch shows another."""
+
+
+@dataclass(slots=True)
+class _Path:
+    peer: PeerId | None
+    reserve: dict[PeerId, None] = field(default_factory=dict)
+
+
+class Paths:
+    """The links towards authors."""
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple[RoomId, PeerId, int], _Path] = {}
+
+    def towards(self, room: RoomId, author: PeerId, log: int) -> PeerId | None:
+        """The link that leads to the author of this log; None where none is known."""
+        path = self._paths.get((room, author, log))
+        return None if path is None else path.peer
+
+    def came(self, seen: Seen, peer: PeerId) -> None:
+        """A batch that is new here came by this link."""
+        place = (seen.room, seen.author, seen.log)
+        path = self._paths.pop(place, None)
+        if path is None or path.peer != peer:
+            path = _Path(peer)
+        path.reserve.clear()
+        self._paths[place] = path
+        if len(self._paths) > TREE_PATHS_MAX:
+            del self._paths[next(iter(self._paths))]
+
+    def also(self, seen: Seen, peer: PeerId) -> None:
+        """The same batch is to be had there too."""
+        path = self._paths.get((seen.room, seen.author, seen.log))
+        if path is not None and path.peer != peer and len(path.reserve) < RESERVE_MAX:
+            path.reserve[peer] = None
+
+    def unlink(self, peer: PeerId) -> list[tuple[RoomId, PeerId, int]]:
+        """A link is gone; the logs whose author is now reached by another."""
+        moved = []
+        for place, path in self._paths.items():
+            path.reserve.pop(peer, None)
+            if path.peer == peer:
+                path.peer = next(iter(path.reserve), None)
+                if path.peer is not None:
+                    del path.reserve[path.peer]
+                moved.append(place)
+        return moved
+
+    def sizes(self) -> tuple[Size, ...]:
+        """The paths."""
+        return (Size("paths to authors", len(self._paths), TREE_PATHS_MAX),)
