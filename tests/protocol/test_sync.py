@@ -121,6 +121,49 @@ def test_rounds_repair_what_nothing_else_does(net: FakeNet) -> None:
     assert bob.texts() == ["hello"]
 
 
+def test_both_sides_hear_what_is_held_of_rooms_that_are_equal(net: FakeNet) -> None:
+    """What came by way of a third node counts as held once two compare, though another room differs."""
+    ann, bob, eve = (joined(net, name, "lobby", "news") for name in ("ann", "bob", "eve"))
+    net.link(ann, eve)
+    net.run(1.0)
+    ann.say("from ann")
+    net.run(1.0)
+    net.unlink(ann, eve)
+    net.link(bob, eve)
+    net.run(1.0)
+    bob.say("from bob")
+    net.run(1.0)
+    net.unlink(bob, eve)
+    net.link(ann, eve)
+    net.run(1.0)
+    net.unlink(ann, eve)
+    bob.say("only bob has this", room="news")
+    net.run(1.0)
+    assert ann.hash() == bob.hash() and ann.hash("news") != bob.hash("news")
+    net.link(ann, bob)
+    net.run(0.05)
+    for one, other in ((ann, bob), (bob, ann)):
+        log = one.data.ledger.own_log
+        held = one.data.receipts.state(lobby(), log, one.end(one) - 1).held
+        assert other.peer in held, one.name
+
+
+def test_what_is_said_during_a_comparison_does_not_count_as_held(net: FakeNet) -> None:
+    """A room that was the same when its hash was taken says nothing of what was said since."""
+    ann, bob = joined(net, "ann"), joined(net, "bob")
+    net.link(ann, bob)
+    net.run(2.0)
+    net.latency_s = 0.2
+    ann.data.sync.begin(bob.peer, ann.instant())
+    ann.mesh.settle(ann.instant())
+    ann._apply()
+    net.lose = lambda _a, _b, payload, _feed: payload[0] in (32, 33)
+    (said,) = ann.say("hello")
+    net.run(0.45)
+    assert bob.texts() == []
+    assert ann.data.receipts.state(lobby(), said.log, said.number).held == ()
+
+
 def test_lost_interest_is_made_good_by_a_round(net: FakeNet) -> None:
     """Frames sent before the other side knew of the link are lost; the next round repeats what matters."""
     ann, bob = joined(net, "ann"), joined(net, "bob")

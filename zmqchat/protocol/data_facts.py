@@ -165,7 +165,7 @@ class LogOffered(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeEnded(Fact):
-    """A peer and we have compared these shared rooms; `equal` are those of them found to be the same."""
+    """A peer and we have compared these shared rooms; `equal` are the same, and we have said nothing there since."""
 
     peer: PeerId
     rooms: tuple[RoomId, ...]

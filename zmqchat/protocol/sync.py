@@ -46,7 +46,18 @@ from zmqchat.protocol.facts import Instant, NodeStarted, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, PeerFaulted, PeerUnlinked, SendFrame, Size
-from zmqchat.wire.frames import Frame, Frontiers, LogState, RangeState, RoomHash, RoomHashes, Summary, encode
+from zmqchat.wire.frames import (
+    Frame,
+    Frontiers,
+    Have,
+    HaveEntry,
+    LogState,
+    RangeState,
+    RoomHash,
+    RoomHashes,
+    Summary,
+    encode,
+)
 
 EXCHANGE_LOGS_MAX = 65_536
 """Logs that a peer may list in one exchange: far above any honest mesh's, and some seconds of work."""
@@ -249,8 +260,22 @@ class Sync(Machine):
                 self._tell(peer, frame.exchange, room)
             else:
                 exchange.same[room] = None
+                self._tell_equal(peer, room)
         exchange.hashed = frame.final
         self._close_if_done(peer, exchange, at)
+
+    def _tell_equal(self, peer: PeerId, room: RoomId) -> None:
+        """Each has all that the other has said in the room: here we know, and the other side waits to hear it."""
+        frontier = self._ledger.rooms[room].frontier
+        for key, held in frontier.of_author(self._me):
+            self.outbox.append(PeerHolds(peer=peer, room=room, key=key, end=held.contiguous_end))
+        entries = [
+            HaveEntry(key.author, key.log, key.branch, held.contiguous_end)
+            for key, held in frontier.of_author(peer)
+            if held.contiguous_end
+        ]
+        if entries:
+            self._send(peer, Have(room=room, holder=self._me, entries=tuple(entries)))
 
     # Frontiers ---------------------------------------------------------------------------------
 
@@ -327,7 +352,14 @@ class Sync(Machine):
         self._same[store] = same
         if len(self._same) > STORES_REMEMBERED_MAX:
             del self._same[next(iter(self._same))]
-        self.outbox.append(ExchangeEnded(peer=peer, rooms=compared, equal=equal))
+        still = tuple(room for room in equal if not self._has_said_more(room, exchange.rooms[room]))
+        self.outbox.append(ExchangeEnded(peer=peer, rooms=compared, equal=still))
+
+    def _has_said_more(self, room: RoomId, version: int) -> bool:
+        """Whether a log of ours has grown since the hash was taken: the peer is not known to hold that."""
+        changed = self._ledger.rooms[room].changed
+        own = self._ledger.rooms[room].frontier.of_author(self._me)
+        return any(changed.get(key, 0) > version for key, _held in own)
 
     def _unasked(self, peer: PeerId, what: str) -> None:
         # An honest peer may answer an exchange that we have dropped meanwhile, but not often.
