@@ -287,12 +287,12 @@ class Process:
 
     # The end, and standing still -----------------------------------------------------------------------
 
-    def end(self, *, kept_under_way: bool) -> None:
-        """The process is gone at once; what was being committed is kept or lost as a whole."""
+    def end(self, *, kept_under_way: bool, kept_waiting: bool = False) -> None:
+        """The process is gone at once; what was being committed is kept or lost as a whole, and what waits behind."""
         self.alive = False
         disk = self._node.disk
         if kept_under_way and not disk.full and not disk.broken:
-            for store in self._writing:
+            for store in (*self._writing, *self._queued) if kept_waiting else self._writing:
                 disk.write(store.writes)
         self._writing, self._queued = [], []
         self._backlog.clear()
@@ -301,6 +301,12 @@ class Process:
     def routed(self) -> int:
         """How many facts its mesh has routed."""
         return self._mesh.routed
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was accepted is durable and has left."""
+        data = self.machines.data
+        return data.committing.is_idle and not any(map(data.publishing.is_pending, data.ledger.joined_rooms()))
 
     @property
     def has_written(self) -> bool:

@@ -35,8 +35,12 @@ from zmqchat.sim.watch import Watch
 WATCHED_ALL_MAX: Final = 50
 """Up to so many nodes all are watched, of more every tenth."""
 
-STOP_S: Final = 0.5
-"""From the request to stop to the end: what is left to write and to send has this long."""
+FLUSH_S: Final = 1.0
+PARTING_S: Final = 0.5
+"""How long a node that stops waits for its disk, and for its peers to hang up."""
+
+STOP_S: Final = FLUSH_S + PARTING_S
+STOP_LOOK_S: Final = 0.01
 
 
 class World:
@@ -193,16 +197,26 @@ class World:
         process = self.nodes[number].process
         if process is not None and not process.is_stopping:
             process.is_stopping = True
-            process.feed(StopRequested())
-            self.schedule.after(STOP_S, self._stopped, number, process)
+            self._flush(process, self.schedule.now_s + FLUSH_S)
 
-    def _stopped(self, number: int, process: Process) -> None:
-        node = self.nodes[number]
+    def _flush(self, process: Process, until_s: float) -> None:
+        """What was accepted is written and sent first, as far as there is time for it."""
+        if process.is_idle or self.schedule.now_s >= until_s:
+            process.feed(StopRequested())
+            self._part(process, self.schedule.now_s + PARTING_S)
+        else:
+            self.schedule.after(STOP_LOOK_S, self._flush, process, until_s)
+
+    def _part(self, process: Process, until_s: float) -> None:
+        """The peers hang up, having heard the goodbye."""
+        if process.machines.peers.linked and self.schedule.now_s < until_s:
+            self.schedule.after(STOP_LOOK_S, self._part, process, until_s)
+            return
+        node = self.nodes[process.number]
         if node.process is process:
-            self._note(number, "stopped")
-            unclean = "" if process.has_written else "killed"
-            process.end(kept_under_way=True)
-            node.ended(unclean)
+            self._note(process.number, "stopped")
+            process.end(kept_under_way=True, kept_waiting=True)
+            node.ended("")
             self.network.gone(process, silent=False)
 
     def pause(self, number: int) -> None:
