@@ -30,7 +30,7 @@ def test_equal_facts_give_an_equal_digest() -> None:
 def test_each_part_of_a_fact_counts() -> None:
     """Time, node, type, content and order."""
     first = (1.0, 0, _frame(b"a"))
-    variants = [
+    variants: list[list[tuple[float, int, FrameReceived | Stored]]] = [
         [first],
         [(1.0000000001, 0, _frame(b"a"))],
         [(1.0, 1, _frame(b"a"))],
