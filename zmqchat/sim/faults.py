@@ -98,7 +98,7 @@ def _latency(world: World, rng: Random) -> None:
 
 def _slow_peer(world: World, rng: Random) -> None:
     """One node has a thin line out."""
-    node, bytes_s = _node(world, rng), _between(rng, 1_000.0, 20_000.0)
+    node, bytes_s = _node(world, rng), _between(rng, 5_000.0, 40_000.0)
     for at_s in _moments(world, rng, 1):
         world.at(at_s, world.network.conditions.bandwidths.__setitem__, node, bytes_s)
 

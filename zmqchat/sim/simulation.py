@@ -21,7 +21,7 @@ from zmqchat.sim.world import World
 
 STEP_S: Final = 0.1
 SETTLE_STEP_S: Final = 1.0
-REST_S: Final = 3.0
+REST_S: Final = 8.0
 """How long the nodes run on once they agree, so that what would still change does."""
 
 
