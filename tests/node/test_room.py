@@ -316,5 +316,6 @@ async def test_late_messages_that_were_read_are_not_unread(home: Path) -> None:
             here.tail.append(said._replace(arrival=late))
         assert await here.count_unread() == 2
         (again,) = await take(cursor, 1)
+        assert isinstance(again, Message)
         again.mark_read()
         assert await here.count_unread() == 1
