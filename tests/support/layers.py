@@ -51,7 +51,7 @@ YARDSTICKS: Final = {
 
 PURE_STANDARD: Final = {
     "__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "dataclasses",
-    "datetime", "enum", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json", "math",
+    "array", "datetime", "enum", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json", "math",
     "operator", "re", "string", "struct", "types", "typing", "unicodedata",
 }  # fmt: skip
 """What layers 1 to 4 may import: nothing here reads a clock, a socket, a thread, the environment or chance."""

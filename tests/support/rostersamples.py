@@ -23,7 +23,7 @@ RECORD = MemberRecord(
 )
 
 ROSTER_SAMPLES: dict[str, Frame] = {
-    "records": roster_frames.Records(records=(_SIGNATURE + roster_frames.pack_record(RECORD),)),
+    "records": roster_frames.Records(records=(_SIGNATURE + roster_frames.pack_record(RECORD),), news=True),
     "roster summary": roster_frames.RosterSummary(count=50_000, hash=bytes(range(8))),
     "liveness": roster_frames.Liveness(
         entries=(LivenessEntry(_MEMBER, 1_700_000_000_000, SUSPECT), LivenessEntry(_MEMBER, NUMBER_MAX, DEAD))
@@ -47,6 +47,7 @@ ROSTER_FRAMES: st.SearchStrategy[Frame] = st.one_of(
     st.builds(
         roster_frames.Records,
         records=st.lists(st.binary(min_size=65, max_size=512), max_size=4).map(tuple),
+        news=st.booleans(),
     ),
     st.builds(roster_frames.RosterSummary, count=_number, hash=st.binary(min_size=8, max_size=8)),
     st.builds(roster_frames.Liveness, entries=st.lists(_liveness, max_size=4).map(tuple)),

@@ -83,7 +83,7 @@ def test_full_frames_fit_and_fuller_ones_are_faults() -> None:
     """As many records, suspicions and digests as may be in a frame survive; one more is refused."""
     for count in (0, 1):
         frames = (
-            Records(records=(bytes(RECORD_BYTES_MAX),) * (RECORDS_PER_FRAME_MAX + count)),
+            Records(records=(bytes(RECORD_BYTES_MAX),) * (RECORDS_PER_FRAME_MAX + count), news=False),
             Liveness(entries=(LivenessEntry(RECORD.peer, 2**53, SUSPECT),) * (LIVENESS_ENTRIES_PER_FRAME_MAX + count)),
             RosterDigest(
                 bucket=0,

@@ -73,9 +73,10 @@ class DigestEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records(Frame):
-    """Signed records of members, as their owners packed them."""
+    """Signed records of members, as their owners packed them; `news` is passed on, an answer is not."""
 
     records: tuple[bytes, ...]
+    news: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ def _state(value: Any) -> int:
 
 
 CODECS: Final[dict[int, Codec]] = {
-    48: Codec(Records, (many(_record_bytes, RECORDS_PER_FRAME_MAX),), 64 * KIB),
+    48: Codec(Records, (many(_record_bytes, RECORDS_PER_FRAME_MAX), flag), 64 * KIB),
     49: Codec(RosterSummary, (NUMBER, fixed(HASH_BYTES)), 256),
     52: Codec(Liveness, (many(record(LivenessEntry, PEER, NUMBER, _state), LIVENESS_ENTRIES_PER_FRAME_MAX),), 16 * KIB),
     53: Codec(RosterBuckets, (fixed(ROSTER_BUCKETS * HASH_BYTES),), 4 * KIB),
