@@ -1,7 +1,7 @@
 """A simulated disk: what one node has stored, with the reads that the machines need.
 
 What is written is durable; that a write takes its time, and what a crash does to those under way, is up to the node's
-process. Batches are kept once for all nodes of a run (`pool`), as most nodes hold the same. An arrival
+process. Batches and rows are kept once for all nodes of a run (`pool`), as most nodes hold the same. An arrival
 row is kept until the application has read it; of the others only the next number is.
 """
 
@@ -9,36 +9,21 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import TypeVar
 
-from zmqchat.history.batch import peek
+from zmqchat.history.batch import BatchHeader, peek
 from zmqchat.model.ids import LogKey, RoomId
 from zmqchat.protocol.assembly import Kept
 from zmqchat.protocol.effects import LoadRange, PutArrival, PutBatch, PutFrontier, Write
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
 
-
-class _Log:
-    """The batches of one log, rising."""
-
-    __slots__ = ("ends", "raws")
-
-    def __init__(self, ends: Sequence[int] = (), raws: Sequence[bytes] = ()) -> None:
-        self.ends = list(ends)
-        self.raws = list(raws)
-
-    def put(self, end: int, raw: bytes) -> None:
-        at = bisect_left(self.ends, end)
-        if at < len(self.ends) and self.ends[at] == end:
-            self.raws[at] = raw
-        else:
-            self.ends.insert(at, end)
-            self.raws.insert(at, raw)
+Bytes = TypeVar("Bytes", bytes, "bytes | None")
 
 
 class Disk:
     """One node's disk.
 
-    pool        batches by themselves, shared by all disks of a run
+    pool        batches and rows by themselves, shared by all disks of a run
     fsync_s     how long a commit takes
     full, broken, unreadable   what is wrong with it at the moment
     generation  counts the starts on it
@@ -55,7 +40,7 @@ class Disk:
         self.moved = False
         self.arrivals: dict[RoomId, list[PutArrival]] = {}
         self._pool = pool
-        self._batches: dict[RoomId, dict[LogKey, _Log]] = {}
+        self._batches: dict[RoomId, dict[LogKey, list[bytes]]] = {}
         self._frontiers: dict[tuple[RoomId, LogKey], bytes] = {}
         self._next_arrivals: dict[RoomId, int] = {}
         self._tables: dict[str, dict[bytes, bytes]] = {}
@@ -67,7 +52,7 @@ class Disk:
         other.fsync_s, other.read_s = self.fsync_s, self.read_s
         other.arrivals = {room: list(rows) for room, rows in self.arrivals.items()}
         for room, logs in self._batches.items():
-            other._batches[room] = {key: _Log(log.ends, log.raws) for key, log in logs.items()}
+            other._batches[room] = {key: list(raws) for key, raws in logs.items()}
         other._frontiers = dict(self._frontiers)
         other._next_arrivals = dict(self._next_arrivals)
         other._tables = {table: dict(rows) for table, rows in self._tables.items()}
@@ -79,15 +64,19 @@ class Disk:
         """Keep these."""
         for write in writes:
             if isinstance(write, PutBatch):
-                raw = self._pool.setdefault(write.raw, write.raw)
-                self._batches.setdefault(write.room, {}).setdefault(write.key, _Log()).put(write.end, raw)
+                _put_batch(
+                    self._batches.setdefault(write.room, {}).setdefault(write.key, []), write, self._once(write.raw)
+                )
             elif isinstance(write, PutArrival):
                 self.arrivals.setdefault(write.room, []).append(write)
                 self._next_arrivals[write.room] = write.number + (write.end - write.first if write.batch_end else 1)
             elif isinstance(write, PutFrontier):
-                _put(self._frontiers, (write.room, write.key), write.value)
+                _put(self._frontiers, (write.room, write.key), self._once(write.value))
             else:
-                _put(self._tables.setdefault(write.table, {}), write.key, write.value)
+                _put(self._tables.setdefault(write.table, {}), write.key, self._once(write.value))
+
+    def _once(self, value: Bytes) -> Bytes:
+        return value if value is None else self._pool.setdefault(value, value)
 
     # Reading ---------------------------------------------------------------------------------------
 
@@ -105,15 +94,12 @@ class Disk:
 
     def load(self, load: LoadRange) -> tuple[bytes, ...]:
         """Whole batches that hold numbers of the range, as the store reads them."""
-        log = self._batches.get(load.room, {}).get(load.key)
-        if log is None:
-            return ()
-        begin = bisect_right(log.ends, load.first)
+        raws = self._batches.get(load.room, {}).get(load.key, [])
         found = []
-        for at in range(begin, len(log.ends)):
-            if _first(log.raws[at]) >= load.end:
+        for at in range(bisect_right(raws, load.first, key=_end), len(raws)):
+            if _header(raws[at]).first >= load.end:
                 break
-            found.append(log.raws[at])
+            found.append(raws[at])
         if load.newest_first:
             found.reverse()
         taken: list[bytes] = []
@@ -127,13 +113,13 @@ class Disk:
 
     def batch(self, room: RoomId, key: LogKey, end: int) -> bytes | None:
         """The batch of this log that ends here."""
-        log = self._batches.get(room, {}).get(key)
-        at = bisect_left(log.ends, end) if log is not None else 0
-        return log.raws[at] if log is not None and at < len(log.ends) and log.ends[at] == end else None
+        raws = self._batches.get(room, {}).get(key, [])
+        at = bisect_left(raws, end, key=_end)
+        return raws[at] if at < len(raws) and _end(raws[at]) == end else None
 
     def batches(self, room: RoomId) -> list[tuple[LogKey, bytes]]:
         """All batches of a room with the logs that they are stored under."""
-        return [(key, raw) for key, log in self._batches.get(room, {}).items() for raw in log.raws]
+        return [(key, raw) for key, raws in self._batches.get(room, {}).items() for raw in raws]
 
 
 def _put(table: dict, key: object, value: bytes | None) -> None:  # type: ignore[type-arg]  # keys of several types
@@ -143,7 +129,22 @@ def _put(table: dict, key: object, value: bytes | None) -> None:  # type: ignore
         table[key] = value
 
 
-def _first(raw: bytes) -> int:
+def _put_batch(raws: list[bytes], write: PutBatch, raw: bytes) -> None:
+    """Put a batch at its place among those of its log, mostly the last."""
+    at = len(raws)
+    if raws and _end(raws[-1]) >= write.end:
+        at = bisect_left(raws, write.end, key=_end)
+    if at < len(raws) and _end(raws[at]) == write.end:
+        raws[at] = raw
+    else:
+        raws.insert(at, raw)
+
+
+def _header(raw: bytes) -> BatchHeader:
     header = peek(raw)
-    assert header is not None and not hasattr(header, "reason")
-    return header.first
+    assert isinstance(header, BatchHeader), header
+    return header
+
+
+def _end(raw: bytes) -> int:
+    return _header(raw).end

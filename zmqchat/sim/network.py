@@ -12,7 +12,6 @@ unless the heartbeats have given the connection up by then (BREAK_S), which both
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -59,7 +58,7 @@ class Way:
     """One direction of a connection.
 
     free_at_s  when the last frame on it arrives: none overtakes it
-    held       what can't pass at the moment
+    held       what can't pass at the moment, in order
     """
 
     __slots__ = ("free_at_s", "held", "under_way")
@@ -67,7 +66,7 @@ class Way:
     def __init__(self) -> None:
         self.free_at_s = 0.0
         self.under_way = 0
-        self.held: deque[tuple[RoomId | None, bytes]] = deque()
+        self.held: list[tuple[RoomId | None, bytes]] = []
 
 
 class Connection:
@@ -428,7 +427,7 @@ class Network:
             dialler, listener = connection.dialler.number, connection.listener.number
             sender, receiver = (dialler, listener) if forth else (listener, dialler)
             if self.conditions.passes(sender, receiver):
-                held, way.held = way.held, deque()
+                held, way.held = way.held, []
                 for room, payload in held:
                     self._carry(connection, forth, way, sender, receiver, room, payload)
 
