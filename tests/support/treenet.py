@@ -120,6 +120,7 @@ class TreeNet:
 
     delay_s  of a link, drawn once for each (both directions alike)
     lose     whether this frame from one to another is lost; double: whether it comes twice
+    tap      is told of each frame that is sent, with its sender and receiver
     hold     further seconds by which it is late, so that it may be overtaken
     """
 
@@ -134,6 +135,7 @@ class TreeNet:
         self.lose: Callable[[TreeNode, TreeNode, Frame], bool] = lambda _a, _b, _frame: False
         self.double: Callable[[TreeNode, TreeNode, Frame], bool] = lambda _a, _b, _frame: False
         self.hold: Callable[[TreeNode, TreeNode, Frame], float] = lambda _a, _b, _frame: 0.0
+        self.tap: Callable[[TreeNode, PeerId, Frame], None] = lambda _sender, _to, _frame: None
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -197,6 +199,7 @@ class TreeNet:
 
     def carry(self, sender: TreeNode, peer: PeerId, frame: Frame) -> None:
         """A frame over a link."""
+        self.tap(sender, peer, frame)
         delay_s = self.delays.get((sender.peer, peer))
         receiver = self.by_peer.get(peer)
         if delay_s is None or receiver is None or self.lose(sender, receiver, frame):
