@@ -58,7 +58,9 @@ def test_two_nodes_talk(home: Path) -> None:
         assert isinstance(message, Message)
         assert (message.text, message.author.name, message.id) == ("Hello, World!", "ann", sent.id)
         assert [m.text for m in there.history()] == ["Hello, World!"]
-        assert here.post("again").result(WAIT_S).id.number > sent.id.number
+        posted = here.post("again")
+        assert posted.result(WAIT_S).id.number > sent.id.number
+        assert {here.wait(what, "held", WAIT_S).id for what in (posted, posted.id)} == {posted.id}
         assert [room.name for room in bob.rooms] == ["lobby"]
         assert [peer.id for peer in bob.peers] == [ann.id]
         assert here.send_app("a/b", [1]).id.number > sent.id.number

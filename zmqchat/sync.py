@@ -287,10 +287,16 @@ class Room:
                 self._node._run(sends.aclose())
 
     def wait(
-        self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
+        self,
+        message: MessageId | Posting | Sent,
+        until: str = "delivered",
+        timeout: float | None = None,
+        *,
+        copies: int = 1,
     ) -> Sent:
-        """Wait for a message that was posted before."""
-        return self._node._run(self._room.wait(message, until, timeout, copies=copies))
+        """Wait for a message that was posted before: its id, or what `post` or `send` gave."""
+        own = message if isinstance(message, MessageId) else message.id
+        return self._node._run(self._room.wait(own, until, timeout, copies=copies))
 
     def messages(self, after: str | None = "read") -> Messages:
         """A cursor over what arrives."""

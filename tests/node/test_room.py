@@ -75,6 +75,16 @@ async def test_a_timeout_carries_who_has_it_and_it_stays_sent(home: Path) -> Non
             await has_texts(await bob.join("lobby"), ["anybody?"])
 
 
+async def test_waiting_takes_what_post_and_send_gave(home: Path) -> None:
+    """An id, a posting and a sent message name the same message."""
+    async with running(home) as ann:
+        lobby = await ann.join("lobby")
+        posting = lobby.post("one")
+        sent = await lobby.wait(posting, "stored")
+        for what in (posting.id, sent):
+            assert (await lobby.wait(what, "stored")).id == posting.id
+
+
 async def test_a_timeout_names_the_readers_that_are_missing(home: Path) -> None:
     """Who holds it but has not read it is pending for `read`."""
     async with running(home) as ann, running(home, "bob", ann) as bob:

@@ -138,10 +138,20 @@ class Room:
         )
 
     async def wait(
-        self, message: MessageId, until: str = "delivered", timeout: float | None = None, *, copies: int = 1
+        self,
+        message: MessageId | Posting | Sent,
+        until: str = "delivered",
+        timeout: float | None = None,
+        *,
+        copies: int = 1,
     ) -> Sent:
-        """Wait until one of this node's own messages has got there; as `send`, for a message posted before."""
+        """Wait until one of this node's own messages has got there; as `send`, for a message posted before.
+
+        message  its id, or what `post` or `send` gave
+        """
         _check_until(until, copies)
+        if not isinstance(message, MessageId):
+            message = message.id
         sent = await self.stored(message)
         if until == "stored" or self.has_reached(message, until, copies):
             return sent
