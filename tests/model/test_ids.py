@@ -110,6 +110,13 @@ def test_a_room_name_must_be_printable_and_short(name: str) -> None:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("name", [None, 5, b"lobby"])
+def test_a_room_name_is_text(name: object) -> None:
+    """What is no text gets the same error, not one about a missing attribute."""
+    with pytest.raises(BadRoomName):
+        room_name_checked(name)  # type: ignore[arg-type]  # what the test is about
+
+
 def test_a_room_name_is_stripped() -> None:
     """Blanks around a name are no part of it."""
     assert room_name_checked("  tea kitchen ") == "tea kitchen"

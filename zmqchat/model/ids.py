@@ -93,10 +93,10 @@ def mesh_id(name: str) -> MeshId:
 
 
 def room_name_checked(name: str) -> str:
-    """The name stripped of outer blanks; raises BadRoomName when empty, too long or unprintable."""
-    stripped = name.strip()
+    """The name stripped of outer blanks; raises BadRoomName when empty, too long, unprintable or no text."""
+    stripped = name.strip() if isinstance(name, str) else ""
     if not stripped or len(stripped) > ROOM_NAME_CHARACTERS_MAX or not stripped.isprintable():
-        raise BadRoomName(name)
+        raise BadRoomName(str(name))
     return stripped
 
 

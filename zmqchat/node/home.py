@@ -108,8 +108,11 @@ def resolve_home(explicit: str | os.PathLike[str] | None, name: str | None) -> P
     """The folder of a node: the explicit one, else by default the one of this name.
 
     name  a library node's name; None for the command line, which heeds ZMQCHAT_HOME
+    An empty text is a variable that was not set, and raises BadConfig: it must not make a home of the present folder.
     """
     if explicit is not None:
+        if not os.fspath(explicit):
+            raise BadConfig("a home can't be '': name a folder")
         return Path(os.path.abspath(Path(explicit).expanduser()))
     if name is None and (from_environment := os.environ.get("ZMQCHAT_HOME")):
         return Path(os.path.abspath(Path(from_environment).expanduser()))

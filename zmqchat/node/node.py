@@ -18,6 +18,7 @@ from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
+from zmqchat.node.home import resolve_home
 from zmqchat.node.loops import check_loop
 from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room
@@ -68,7 +69,7 @@ class Node:
             raise BadName(name)
         self._settings = Settings(
             name=name,
-            home=None if home is None else Path(home),
+            home=None if home is None else resolve_home(home, name),
             mesh=mesh,
             listen=listen,
             peers=tuple(parse_address(text) for text in peers),
