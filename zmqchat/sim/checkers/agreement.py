@@ -55,9 +55,24 @@ class Members(Base):
 
 
 class Presence(Base):
-    """Who runs is shown online by all others once quiet, and who does not run is not."""
+    """Who runs is shown online once quiet by all that it ever was in touch with, and who does not run by none.
+
+    Two that were kept apart from the first moment are redialled at growing intervals, as a wrong address would be.
+    """
 
     name = "presence"
+
+    def __init__(self) -> None:
+        self._met: set[tuple[int, int]] = set()
+
+    def step(self, world: World) -> None:
+        """Note who is in touch."""
+        for node in world.watched:
+            process = world.nodes[node].process
+            for peer in process.machines.peers.linked if process is not None else ():
+                other = world.number_of(peer)
+                if other is not None:
+                    self._met.update(((node, other), (other, node)))
 
     def quiet(self, world: World) -> None:
         """Every watched node looks at every other."""
@@ -67,7 +82,9 @@ class Presence(Base):
                 continue
             for other in range(len(world.nodes)):
                 is_up = other in live
-                if other != node and is_up != world.is_online(node, other):
+                if other == node or (is_up and (node, other) not in self._met):
+                    continue
+                if is_up != world.is_online(node, other):
                     shown, state = ("offline", "runs") if is_up else ("online", "does not run")
                     raise CheckFailed(f"node {node} shows node {other} {shown}, which {state}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from zmqchat.model.ids import LogKey, MessageId
 from zmqchat.sim.checkers.base import Base, machines_of, named, watched_members
@@ -10,6 +10,9 @@ from zmqchat.sim.checks import CheckFailed
 
 if TYPE_CHECKING:
     from zmqchat.sim.world import World
+
+GONE: Final = -1
+"""The author of what its own disk no longer holds: it must come where a member was given it."""
 
 
 class Once(Base):
@@ -82,12 +85,7 @@ class Complete(Base):
         for place in [place for place in self._delivered if place[0] == node]:
             del self._delivered[place]
         for room, said in self._said.items():
-            others = [given for (_other, name), given in self._delivered.items() if name == room]
-            self._said[room] = {
-                message: author
-                for message, author in said.items()
-                if author != node or any(message in given for given in others)
-            }
+            self._said[room] = {message: GONE if author == node else author for message, author in said.items()}
 
     def quiet(self, world: World) -> None:
         """Nothing is missing anywhere."""
@@ -102,7 +100,7 @@ class Complete(Base):
                     first = missing[0]
                     raise CheckFailed(
                         f"node {node} was never given {len(missing)} of {len(promised)} messages in {room},"
-                        f" such as {named(first)} of node {promised[first]}"
+                        f" such as {named(first)}"
                     )
 
     def _held_by(self, members: set[int], room: str, said: dict[MessageId, int]) -> dict[MessageId, int]:
