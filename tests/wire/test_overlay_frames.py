@@ -15,7 +15,7 @@ from zmqchat.model.limits import ENDPOINTS_PER_PEER_MAX, SHUFFLE_ENTRIES_MAX, WA
 from zmqchat.wire.frames import Frame, UnknownFrame, decode, encode, type_byte
 from zmqchat.wire.overlay_frames import CODECS, Contact, ForwardJoin, Join, Neighbour, Part, Priority, Shuffle
 
-CONTACT = [PEER, [list(endpoint) for endpoint in ENDPOINTS]]
+CONTACT: list[Any] = [PEER, [list(endpoint) for endpoint in ENDPOINTS]]
 FULL = Contact(OTHER, tuple(ENDPOINTS[0]._replace(door=port) for port in range(ENDPOINTS_PER_PEER_MAX)))
 
 
@@ -36,7 +36,7 @@ def test_the_fullest_shuffle_passes_and_one_more_contact_does_not() -> None:
     ("kind", "values"),
     [
         (ForwardJoin, [CONTACT, WALK_HOPS_MAX + 1]),
-        (ForwardJoin, [[PEER, CONTACT[1] * ENDPOINTS_PER_PEER_MAX], 1]),
+        (ForwardJoin, [[PEER, list(CONTACT[1]) * ENDPOINTS_PER_PEER_MAX], 1]),
         (ForwardJoin, [[PEER[:-1], []], 1]),
         (ForwardJoin, [CONTACT]),
         (Neighbour, [max(Priority) + 1]),

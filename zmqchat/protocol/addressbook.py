@@ -289,15 +289,33 @@ class AddressBook:
 
     # Who is next ----------------------------------------------------------------------------------------
 
-    def due(self, now_s: float, in_session: Container[PeerId | None]) -> tuple[list[Target], float | None]:
-        """Targets to dial now, the known first and then the longest due; and when the next one is."""
+    def wanted(self, peer: PeerId, endpoints: Iterable[Endpoint], now_s: float) -> bool:
+        """A link to this peer is wanted now, also at these hearsay endpoints; False where it can't be dialled now."""
+        for endpoint in endpoints:
+            self.sighted(endpoint, peer, "exchange", now_s)
+        target = self._by_peer.get(peer)
+        if target is None or not target.endpoints or target.held_until_s > now_s:
+            return False
+        target.due_s = min(target.due_s, now_s)
+        return True
+
+    def due(
+        self,
+        now_s: float,
+        in_session: Container[PeerId | None],
+        may_dial: Callable[[PeerId | None, bool], bool] = lambda _peer, _bare: True,
+    ) -> tuple[list[Target], float | None]:
+        """Targets to dial now, the known first and then the longest due; and when the next one is.
+
+        may_dial(peer, bare) leaves targets out: those that a partial mesh has no need of
+        """
         ready: list[Target] = []
         next_s: float | None = None
         self._busy = set()
         for target in chain(self._by_peer.values(), self._by_endpoint.values()):
             if target.dialling:
                 self._busy.update(map(_place, target.dialling))
-            elif target.peer in in_session or not target.endpoints:
+            elif target.peer in in_session or not target.endpoints or self._is_spared(target, may_dial):
                 continue
             elif target.due_s <= now_s:
                 ready.append(target)
@@ -305,6 +323,9 @@ class AddressBook:
                 next_s = target.due_s
         ready.sort(key=lambda target: (not target.is_known, target.due_s))
         return ready, next_s
+
+    def _is_spared(self, target: Target, may_dial: Callable[[PeerId | None, bool], bool]) -> bool:
+        return not may_dial(target.peer, not self.of_peer(target))
 
     def pick(self, target: Target, most: int, is_own: Callable[[Endpoint], bool], now_s: float) -> list[Endpoint]:
         """Up to so many endpoints of a target that `due` gave, being dialled from now on; without any it waits."""

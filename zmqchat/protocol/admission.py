@@ -47,6 +47,7 @@ from zmqchat.protocol.facts import (
     TimerFired,
 )
 from zmqchat.protocol.machine import (
+    OVERLAY_FEATURE,
     DialEnded,
     DialWanted,
     Machine,
@@ -60,6 +61,7 @@ from zmqchat.protocol.machine import (
     Size,
     Welcomed,
 )
+from zmqchat.protocol.roster_facts import ROSTER_FEATURE
 from zmqchat.wire.frames import Duplicate, Hello, Refused, Welcome, decode, encode, signed_part
 
 PROTOCOL_VERSIONS: Final = (1,)
@@ -92,7 +94,7 @@ class Self:
     generation: int
     curve_key: Callable[[PeerId], bytes | None]
     versions: tuple[int, ...] = PROTOCOL_VERSIONS
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = (OVERLAY_FEATURE, ROSTER_FEATURE)
 
 
 @dataclass(slots=True)
@@ -112,11 +114,14 @@ class Admission(Machine):
 
     timer = "admission"
 
-    def __init__(self, me: Self, crypto: Crypto, config: Config) -> None:
+    def __init__(
+        self, me: Self, crypto: Crypto, config: Config, may_accept: Callable[[PeerId], bool] = lambda _peer: True
+    ) -> None:
         super().__init__()
         self._me = me
         self._crypto = crypto
         self._config = config
+        self._may_accept = may_accept
         self._endpoints: tuple[Endpoint, ...] = ()
         self._ports = (0, 0, 0)
         self._stopping = False
@@ -191,7 +196,9 @@ class Admission(Machine):
             self._answer_probe(probe, at)
 
     def _is_full(self, peer: PeerId) -> bool:
-        return len(self._linked) >= PEERS_LIVE_MAX and peer not in self._linked
+        if peer in self._linked:
+            return False
+        return len(self._linked) >= PEERS_LIVE_MAX or not self._may_accept(peer)
 
     # As caller ---------------------------------------------------------------------------------
 
@@ -275,7 +282,7 @@ class Admission(Machine):
             self._end_dial(number, frame.peer, "penalty", "too many faults; not linked for a while")
             return
         if self._is_full(frame.peer):
-            self._end_dial(number, frame.peer, "full", f"this node has its {PEERS_LIVE_MAX} links")
+            self._end_dial(number, frame.peer, "full", "this node has all the links that it keeps")
             return
         if self._live.get(frame.peer) not in (None, frame.instance):
             self.outbox.append(SessionReplaced(peer=frame.peer))
@@ -346,7 +353,7 @@ class Admission(Machine):
         if self._penalised.get(hello.peer, 0.0) > at.now_s:
             return "penalty", "too many faults; try later"
         if self._is_full(hello.peer):
-            return "full", f"this node has its {PEERS_LIVE_MAX} links"
+            return "full", "this node has all the links that it keeps"
         return None
 
     def _refuse(self, caller: DoorCaller, hello: Hello, reason: str, detail: str) -> None:

@@ -20,8 +20,11 @@ from zmqchat.protocol.exchange import Exchange
 from zmqchat.protocol.faultcounts import FaultCounts
 from zmqchat.protocol.inquiry import Inquiry
 from zmqchat.protocol.mesh import Mesh
+from zmqchat.protocol.overlay import Overlay
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
+from zmqchat.protocol.reach import Reach
+from zmqchat.protocol.seeking import NobodyElse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ class Machines:
     mesh: Mesh
     admission: Admission
     peers: Peers
+    overlay: Overlay
+    reach: Reach
     presence: Presence
     exchange: Exchange
     inquiry: Inquiry
@@ -78,15 +83,19 @@ def assemble(
 ) -> Machines:
     """The machines of a fresh node of this nickname; `entropy` gives the random bytes of salts."""
     tokens = itertools.count(1)
-    admission = Admission(me, crypto, config)
-    peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free)
+    reach = Reach()
+    overlay = Overlay(me.peer, config, rng, NobodyElse(), reach, is_valid_peer=lambda peer: _is_valid(me, peer))
+    admission = Admission(me, crypto, config, overlay.may_accept)
+    peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free, overlay.may_dial)
     presence = Presence(config)
-    exchange = Exchange(me.peer, config, peers, lambda peer: _is_valid(me, peer))
+    exchange = Exchange(me.peer, config, peers, lambda peer: _is_valid(me, peer), lambda: overlay.is_partial)
     inquiry = Inquiry(peers.describe)
     faults = FaultCounts()
     data = DataMachines(crypto, config, tokens=tokens, entropy=entropy, rng=rng, rtt_s=presence.rtt_s, name=name)
-    mesh = Mesh((admission, peers, presence, exchange, inquiry, faults, *data.machines), peers, presence)
-    return Machines(mesh, admission, peers, presence, exchange, inquiry, faults, data, tokens)
+    mesh = Mesh(
+        (admission, peers, overlay, reach, presence, exchange, inquiry, faults, *data.machines), peers, presence
+    )
+    return Machines(mesh, admission, peers, overlay, reach, presence, exchange, inquiry, faults, data, tokens)
 
 
 def _is_valid(me: Self, peer: PeerId) -> bool:

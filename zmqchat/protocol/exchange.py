@@ -2,8 +2,9 @@
 
 How it works. A new link gets PEERS with every peer that we are linked to or remember, its endpoints and
 whether we are linked to it; all other links get the newcomer's entry, coalesced over a moment. Every
-peer_exchange_s the whole list goes again, so that a lost frame costs a minute. An entry is only a
-hint to dial: who answers there, CURVE and the door prove.
+peer_exchange_s the whole list goes again, so that a lost frame costs a minute. In a partial mesh only links are told
+of, as the roster and shuffles tell of all others. An entry is only a hint to dial: who answers there, CURVE and the
+door prove.
 
 Loopback endpoints are told to, and taken from, peers over loopback alone; link-local IPv6 ones are not told, as
 their scope means something to us alone.
@@ -37,12 +38,20 @@ class Exchange(Machine):
 
     timer = "exchange"
 
-    def __init__(self, me: PeerId, config: Config, peers: Peers, is_valid_peer: Callable[[PeerId], bool]) -> None:
+    def __init__(
+        self,
+        me: PeerId,
+        config: Config,
+        peers: Peers,
+        is_valid_peer: Callable[[PeerId], bool],
+        is_partial: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
         self._me = me
         self._config = config
         self._peers = peers
         self._is_valid_peer = is_valid_peer
+        self._is_partial = is_partial
         self._news: dict[PeerId, None] = {}
         self._fresh: dict[PeerId, None] = {}
         self.linked_of: dict[PeerId, frozenset[PeerId]] = {}
@@ -81,6 +90,8 @@ class Exchange(Machine):
 
     def _everybody(self) -> list[PeerId]:
         linked = sorted(self._peers.linked)
+        if self._is_partial():
+            return linked
         others = [p for p, target in self._peers.book.peers() if target.lost_s is not None and p not in linked]
         return (linked + others)[:ENTRIES_MAX]
 

@@ -8,14 +8,15 @@ one itself: a firewall may let the caller out and nobody in.
 
     none --Welcomed--> session --Link/Linked--> linked --lost, silent, bye, fault--> none, redial
 
-A session that has no link after twice dial_timeout_s ends. Frames travel on the winning connection; both
-are read. The feed is an extra: where it can't be opened the peer pushes over the direct link.
+In a partial mesh `overlay` says whom to dial (`may_dial`, LinkWanted) and which link to end (LinkUnwanted, with BYE
+"surplus": the peer is there and not dialled again for a while). A session that has no link after twice dial_timeout_s
+ends. Frames travel on the winning connection; both are read. The feed is an extra: where it can't be opened the
+peer pushes over the direct link.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
 from zmqchat.model.addresses import Endpoint
@@ -39,10 +40,16 @@ from zmqchat.protocol.facts import (
     TimerFired,
     Woke,
 )
+from zmqchat.protocol.linkstate import LinkState
 from zmqchat.protocol.machine import (
     DialEnded,
+    DialsFailed,
     DialWanted,
+    LinksMissing,
+    LinkUnwanted,
+    LinkWanted,
     Machine,
+    MeshSwitched,
     PeerFaulted,
     PeerLinked,
     PeerPenalised,
@@ -64,6 +71,8 @@ CLOSE_LOSER_S = 2.0
 FEED_RETRY_S = 15.0
 REFUSED_WAIT_S = 60.0
 """A node that refused us for a reason that lasts is not dialled for this long."""
+SURPLUS_WAIT_S = 20.0
+"""Nor is one that keeps fewer links than we would like."""
 BUSY_S = 0.1
 """When to look again for targets while as many dials are out as may be."""
 SESSIONS_UNLINKED_MAX = 128
@@ -72,42 +81,26 @@ ENDPOINTS_AT_ONCE = 3
 """Doors of one peer dialled at the same time (RFC 8305, happy eyeballs, in a simple form)."""
 
 
-@dataclass(slots=True)
-class LinkState:
-    """One session and its connections.
-
-    outbound   None, "opening" or "open": our DEALER to the peer
-    inbound    the peer's DEALER to us has said LINK
-    feed       None, "opening" or "open": our SUB to the peer
-    """
-
-    endpoint: Endpoint
-    told: tuple[Endpoint, ...]
-    instance: bytes
-    store: bytes
-    generation: int
-    version: int
-    dialled: bool
-    since_s: float
-    outbound: str | None = None
-    inbound: bool = False
-    linked: bool = False
-    features: tuple[str, ...] = ()
-    feed: str | None = None
-    feed_attempt: int = 0
-
-
 class Peers(Machine):
     """The link machine; emits PeerLinked and PeerUnlinked, and turns SendFrame into Send."""
 
     timer = "peers"
 
-    def __init__(self, me: PeerId, instance: bytes, config: Config, rng: Random, dials_free: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        me: PeerId,
+        instance: bytes,
+        config: Config,
+        rng: Random,
+        dials_free: Callable[[], int],
+        may_dial: Callable[[PeerId | None, bool], bool] = lambda _peer, _bare: True,
+    ) -> None:
         super().__init__()
         self._me = me
         self._instance = instance
         self._config = config
         self._dials_free = dials_free
+        self._may_dial = may_dial
         self.book = AddressBook(config, rng)
         self.links: dict[PeerId, LinkState] = {}
         self._linked: set[PeerId] = set()
@@ -135,6 +128,10 @@ class Peers(Machine):
             PeerAbused: self._abused,
             PeerFaulted: self._faulted,
             SendFrame: self._send,
+            LinkWanted: self._wanted,
+            LinkUnwanted: self._unwanted,
+            LinksMissing: self._links_missing,
+            MeshSwitched: self._switched,
             StopRequested: self._stop,
             TimerFired: self._timer_fired,
         }
@@ -217,7 +214,7 @@ class Peers(Machine):
         if free <= 0:
             self._look_again(at.now_s + BUSY_S, at)
             return
-        ready, next_s = self.book.due(at.now_s, self.links)
+        ready, next_s = self.book.due(at.now_s, self.links, self._may_dial)
         for target in ready:
             if free <= 0:
                 next_s = at.now_s + BUSY_S
@@ -249,6 +246,9 @@ class Peers(Machine):
             if fact.expected is None:
                 self.book.hold_endpoint(fact.endpoint, until_s)
         self.book.failed(fact.endpoint, fact.expected, f"{fact.reason}: {fact.detail}", at.now_s)
+        target = None if fact.expected is None else self.book.of(fact.expected)
+        if fact.expected is not None and (target is None or not target.dialling):
+            self.outbox.append(DialsFailed(peer=fact.expected, reason=fact.reason))
         self._dial_due(at)
 
     # Sessions ---------------------------------------------------------------------------------------
@@ -380,8 +380,8 @@ class Peers(Machine):
     def _silent(self, fact: PeerSilent, at: Instant) -> None:
         self._end(fact.peer, "silent", at)
 
-    def _bye(self, peer: PeerId, _frame: Bye, at: Instant) -> None:
-        self._end(peer, "bye", at)
+    def _bye(self, peer: PeerId, frame: Bye, at: Instant) -> None:
+        self._end(peer, "surplus" if frame.reason == "surplus" else "bye", at)
 
     def _abused(self, fact: PeerAbused, at: Instant) -> None:
         self._penalise(fact.peer, at, fact.reason)
@@ -390,7 +390,11 @@ class Peers(Machine):
         link = self.links.pop(peer, None)
         if link is None:
             return
-        for what in ("session", "open", "loser", "feed"):
+        if link.surplus and reason in ("lost", "silent", "bye"):
+            reason = "surplus"
+        if reason == "surplus":
+            self.book.hold(peer, at.now_s + min(SURPLUS_WAIT_S, self._config.penalty_max_s))
+        for what in ("session", "open", "loser", "feed", "surplus"):
             self.outbox.append(SetTimer(name=(self.timer, what, peer), at_s=None))
         self.outbox.append(Expel(peer=peer, reason=reason))
         if link.linked:
@@ -414,6 +418,34 @@ class Peers(Machine):
         self.outbox.append(PeerPenalised(peer=peer, until_s=until_s))
         self._end(peer, "fault", at)
 
+    # What the overlay wants -------------------------------------------------------------------------------
+
+    def _wanted(self, fact: LinkWanted, at: Instant) -> None:
+        places = [endpoint for endpoint in fact.endpoints if not self._is_own(endpoint)]
+        if self.book.wanted(fact.peer, places, at.now_s):
+            self._dial_due(at)
+        else:
+            self.outbox.append(DialsFailed(peer=fact.peer, reason="held"))
+
+    def _unwanted(self, fact: LinkUnwanted, at: Instant) -> None:
+        link = self.links.get(fact.peer)
+        if link is None:
+            return
+        link.surplus = True
+        if fact.linger_s:
+            self.outbox.append(SetTimer(name=(self.timer, "surplus", fact.peer), at_s=at.now_s + fact.linger_s))
+        else:
+            self._say_bye(fact.peer, link, "surplus")
+            self._end(fact.peer, "surplus", at)
+
+    def _links_missing(self, _fact: LinksMissing, at: Instant) -> None:
+        self._dial_due(at)
+
+    def _switched(self, fact: MeshSwitched, at: Instant) -> None:
+        if not fact.partial:
+            self.book.all_due(at.now_s)
+            self._dial_due(at)
+
     # Sending, time, stop --------------------------------------------------------------------------------
 
     def _send(self, fact: SendFrame, _at: Instant) -> None:
@@ -431,9 +463,12 @@ class Peers(Machine):
     def _stop(self, _fact: StopRequested, at: Instant) -> None:
         self._stopping = True
         for peer, link in self.links.items():
-            if link.linked:
-                payload = encode(Bye(reason="stop"))
-                self.outbox.append(Send(peer=peer, payload=payload, outbound=self._sends_outbound(peer, link)))
+            self._say_bye(peer, link, "stop")
+
+    def _say_bye(self, peer: PeerId, link: LinkState, reason: str) -> None:
+        if link.linked:
+            payload = encode(Bye(reason=reason))
+            self.outbox.append(Send(peer=peer, payload=payload, outbound=self._sends_outbound(peer, link)))
 
     def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
         what = fact.name[1]
@@ -458,3 +493,5 @@ class Peers(Machine):
             self.outbox.append(CloseDirect(peer=peer))
         elif what == "feed":
             self._open_feed(peer, link)
+        elif what == "surplus":
+            self._unwanted(LinkUnwanted(peer=peer, linger_s=0.0), at)
