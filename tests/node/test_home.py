@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zmqchat import Node
-from zmqchat.model.errors import BadConfig, HomeInUse, HomeUnusable
+from zmqchat.model.errors import BadConfig, HomeInUse, HomeUnusable, UsageError
 from zmqchat.node.home import SOCKET_PATH_BYTES_MAX, Home, control_path, read_config, resolve_home
 
 
@@ -83,9 +83,9 @@ def test_homes_are_found_by_argument_environment_and_name(tmp_path: Path, monkey
 def test_an_empty_home_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script whose variable was not set makes no home of the folder that it runs in."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadConfig, match="name a folder"):
+    with pytest.raises(UsageError, match="name a folder"):
         resolve_home("", None)
-    with pytest.raises(BadConfig, match="name a folder"):
+    with pytest.raises(UsageError, match="name a folder"):
         Node(home="")
     monkeypatch.setenv("ZMQCHAT_HOME", "")
     assert resolve_home(None, None).name == "default"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from zmqchat.model.addresses import parse_address
-from zmqchat.model.errors import BadAddress, BadConfig, BadName, HomeInUse, HomeUnusable
+from zmqchat.model.errors import BadAddress, BadConfig, BadName, HomeInUse, HomeUnusable, UsageError
 from zmqchat.model.text import clean_name
 from zmqchat.store.filesystems import check_filesystem
 
@@ -108,11 +108,11 @@ def resolve_home(explicit: str | os.PathLike[str] | None, name: str | None) -> P
     """The folder of a node: the explicit one, else by default the one of this name.
 
     name  a library node's name; None for the command line, which heeds ZMQCHAT_HOME
-    An empty text is a variable that was not set, and raises BadConfig: it must not make a home of the present folder.
+    An empty text is a variable that was not set, and raises UsageError: it must not make a home of the present folder.
     """
     if explicit is not None:
         if not os.fspath(explicit):
-            raise BadConfig("a home can't be '': name a folder")
+            raise UsageError("a home can't be '': name a folder")
         return Path(os.path.abspath(Path(explicit).expanduser()))
     if name is None and (from_environment := os.environ.get("ZMQCHAT_HOME")):
         return Path(os.path.abspath(Path(from_environment).expanduser()))
