@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.protocol.facts import PeerSighted
-from zmqchat.sim.network import DOORS_PORT
+from zmqchat.sim.routes import DOORS_PORT
 
 if TYPE_CHECKING:
     from zmqchat.sim.world import World

@@ -1,4 +1,4 @@
-"""The simulated network: doors, direct links and feeds between processes, as the real transport gives them.
+"""The simulated network: direct links and feeds between processes, as the real transport gives them.
 
 How it works. A connection is two ways, each in order as TCP is, between a dialler and a listener. An end that
 is closed sends and hears nothing more; what it sent before still arrives, and then the other end learns that
@@ -12,21 +12,15 @@ unless the heartbeats have given the connection up by then (BREAK_S), which both
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import PeerId, RoomId
-from zmqchat.model.limits import DOOR_FRAMES_PER_S_MAX, FEED_TOPICS_PER_PEER_MAX
-from zmqchat.protocol.effects import AnswerDoor, DialDoor, OpenDirect, OpenFeed, Send
+from zmqchat.model.limits import FEED_TOPICS_PER_PEER_MAX
+from zmqchat.protocol.effects import OpenDirect, OpenFeed, Send
 from zmqchat.protocol.facts import (
-    DialFailed,
     DirectClosed,
     DirectOpened,
-    DoorAnswered,
-    DoorCaller,
-    DoorKnocked,
     FeedClosed,
     FeedOpened,
     FeedReceived,
@@ -36,22 +30,18 @@ from zmqchat.protocol.facts import (
     PeerSubscribed,
 )
 from zmqchat.sim.conditions import Conditions
+from zmqchat.sim.doors import Doors
+from zmqchat.sim.routes import HANDSHAKE_LATENCIES, HEADER_BYTES, Routes
 
 if TYPE_CHECKING:
     from zmqchat.sim.process import Process
     from zmqchat.sim.schedule import Schedule
 
-CONNECT_S: Final = 3.0
 BREAK_S: Final = (10.0, 15.0)
 """When ZMTP's heartbeats give up a connection over which nothing passes, (least, most)."""
-DOORS_PORT: Final = 42_100
-PORTS: Final = (DOORS_PORT, DOORS_PORT + 1, DOORS_PORT + 2)
+
 QUEUE_FRAMES_MAX: Final = 1_000
 """Frames of one way of a connection that have not arrived: further ones are dropped, as at the high-water mark."""
-HANDSHAKE_LATENCIES: Final = 5
-"""TCP and CURVE: so many times the way."""
-HEADER_BYTES: Final = 60
-"""What ZMTP, CURVE, TCP and IP add to a frame."""
 
 
 class Way:
@@ -92,117 +82,28 @@ class Connection:
         self.back = Way()
 
 
-class Knock:
-    """A dialled door, until its dialler closes it."""
-
-    __slots__ = ("dial", "dialler", "host", "is_closed", "routing", "target")
-
-    def __init__(self, dialler: Process, dial: int, routing: bytes) -> None:
-        self.dialler = dialler
-        self.dial = dial
-        self.routing = routing
-        self.is_closed = False
-        self.target: Process | None = None
-        self.host = ""
-
-
 class Network:
     """All connections; processes call it with the effects of their machines."""
 
     def __init__(self, schedule: Schedule, conditions: Conditions, rng: Random) -> None:
         self.conditions = conditions
+        self.routes = Routes(conditions, rng)
+        self.doors = Doors(schedule, self.routes)
         self._schedule = schedule
         self._rng = rng
         self._numbers = itertools.count(1)
-        self._processes: dict[int, Process] = {}
-        self._silent: set[int] = set()
-        self._knocks: dict[bytes, Knock] = {}
-        self._door_free_s: dict[int, float] = {}
         self._uplink_free_s: dict[int, float] = {}
-
-    def listen(self, process: Process) -> None:
-        """This process has bound its node's ports."""
-        self._processes[process.number] = process
-        self._silent.discard(process.number)
 
     def gone(self, process: Process, *, silent: bool) -> None:
         """The process is no more; silent where its machine is off, so that nobody hears of it."""
-        if self._processes.get(process.number) is process:
-            del self._processes[process.number]
-        if silent:
-            self._silent.add(process.number)
-        for knock in process.knocks.values():
-            knock.is_closed = True
-            self._knocks.pop(knock.routing, None)
-        for connection in self._of(process):
+        self.routes.gone(process, silent=silent)
+        self.doors.gone(process)
+        for connection in [*process.directs.values(), *process.feeds.values(), *process.accepted]:
             if not silent:
                 self.close(connection, process)
             else:
                 self._shut_end(connection, process)
                 self._schedule.after(self._break_s(), self._give_up, connection)
-
-    # The door ------------------------------------------------------------------------------------------
-
-    def knock(self, dialler: Process, effect: DialDoor) -> None:
-        """Dial a door and say what is to be said."""
-        routing = next(self._numbers).to_bytes(8, "big")
-        knock = Knock(dialler, effect.dial, routing)
-        dialler.knocks[effect.dial] = knock
-        listener, reason = self._reach(dialler, effect.endpoint, effect.endpoint.door, 0)
-        if listener is None:
-            self._schedule.after(self._failure_s(reason), self._dial_failed, knock, reason)
-            return
-        knock.target, knock.host = listener, reason
-        self._knocks[routing] = knock
-        latency_s = self._delay_s(dialler, listener, len(effect.payload), HANDSHAKE_LATENCIES)
-        self._schedule.after(latency_s, self._knocked, knock, effect.payload)
-
-    def knock_again(self, dialler: Process, dial: int, payload: bytes) -> None:
-        """A further frame on a dialled door."""
-        knock = dialler.knocks.get(dial)
-        if knock is not None and knock.target is not None:
-            self._schedule.after(self._delay_s(dialler, knock.target, len(payload)), self._knocked, knock, payload)
-
-    def _knocked(self, knock: Knock, payload: bytes) -> None:
-        """A door reads so many frames a second; the others wait for it."""
-        target = knock.target
-        if knock.is_closed or target is None:
-            return
-        if not target.alive:
-            self._dial_failed(knock, "refused")
-        elif self.conditions.passes(knock.dialler.number, target.number):
-            now_s = self._schedule.now_s
-            free_s = max(now_s, self._door_free_s.get(target.number, 0.0))
-            self._door_free_s[target.number] = free_s + 1.0 / DOOR_FRAMES_PER_S_MAX
-            self._schedule.after(free_s - now_s, self._heard_knock, knock, payload)
-
-    def _heard_knock(self, knock: Knock, payload: bytes) -> None:
-        if not knock.is_closed and knock.target is not None:
-            caller = DoorCaller(knock.routing, knock.dialler.peer, knock.host)
-            knock.target.feed(DoorKnocked(caller=caller, payload=payload))
-
-    def answer(self, listener: Process, effect: AnswerDoor) -> None:
-        """Carry a door's answer back to whoever knocked."""
-        knock = self._knocks.get(effect.caller.routing)
-        if knock is not None and self.conditions.passes(listener.number, knock.dialler.number):
-            delay_s = self._delay_s(listener, knock.dialler, len(effect.payload))
-            self._schedule.after(delay_s, self._answered, knock, effect.payload)
-
-    def _answered(self, knock: Knock, payload: bytes) -> None:
-        if not knock.is_closed:
-            knock.dialler.feed(DoorAnswered(dial=knock.dial, payload=payload))
-
-    def close_door(self, dialler: Process, dial: int) -> None:
-        """The dialled door is no longer needed."""
-        knock = dialler.knocks.pop(dial, None)
-        if knock is not None:
-            knock.is_closed = True
-            self._knocks.pop(knock.routing, None)
-
-    def _dial_failed(self, knock: Knock, reason: str) -> None:
-        if not knock.is_closed:
-            self.close_door(knock.dialler, knock.dial)
-            knock.dialler.feed(DialFailed(dial=knock.dial, reason=reason))
 
     # Opening connections -----------------------------------------------------------------------------
 
@@ -210,10 +111,10 @@ class Network:
         """Dial a peer's direct socket, in place of an older dial."""
         self.close(dialler.directs.pop(effect.peer, None), dialler)
         attempt = dialler.dialling_directs[effect.peer] = next(self._numbers)
-        listener, reason = self._reach(dialler, effect.endpoint, effect.endpoint.direct, 1)
-        delay_s = self._failure_s(reason)
+        listener, reason = self.routes.reach(dialler, effect.endpoint, effect.endpoint.direct)
+        delay_s = self.routes.failure_s(reason)
         if listener is not None:
-            delay_s = self._delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
+            delay_s = self.routes.delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
         self._schedule.after(delay_s, self._direct_shaken, dialler, listener, effect.peer, attempt, reason)
 
     def _direct_shaken(
@@ -233,10 +134,10 @@ class Network:
         """Dial a peer's feed, in place of an older dial."""
         self.close(dialler.feeds.pop(effect.peer, None), dialler)
         attempt = dialler.dialling_feeds[effect.peer] = next(self._numbers)
-        listener, reason = self._reach(dialler, effect.endpoint, effect.endpoint.feed, 2)
-        delay_s = self._failure_s(reason)
+        listener, reason = self.routes.reach(dialler, effect.endpoint, effect.endpoint.feed)
+        delay_s = self.routes.failure_s(reason)
         if listener is not None:
-            delay_s = self._delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
+            delay_s = self.routes.delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
         self._schedule.after(delay_s, self._feed_shaken, dialler, listener, effect.peer, attempt, reason)
 
     def _feed_shaken(self, dialler: Process, listener: Process | None, peer: PeerId, attempt: int, reason: str) -> None:
@@ -264,7 +165,7 @@ class Network:
             return reason
         if not listener.alive:
             return "refused"
-        if not self._both_pass(dialler.number, listener.number):
+        if not self.routes.both_pass(dialler.number, listener.number):
             return "timeout"
         return "" if listener.peer == peer and dialler.peer in listener.admitted else "denied"
 
@@ -413,9 +314,9 @@ class Network:
 
     def changed(self) -> None:
         """Partitions or cuts have come or gone: what waits goes on, what hears nothing is given up in a while."""
-        for connection in self._all():
+        for connection in [each for process in self.routes.processes() for each in process.accepted]:
             dialler, listener = connection.dialler.number, connection.listener.number
-            if not self._both_pass(dialler, listener):
+            if not self.routes.both_pass(dialler, listener):
                 self._schedule.after(self._break_s(), self._give_up_if_cut, connection)
                 continue
             if connection.forth.held or connection.back.held:
@@ -432,41 +333,8 @@ class Network:
                     self._carry(connection, forth, way, sender, receiver, room, payload)
 
     def _give_up_if_cut(self, connection: Connection) -> None:
-        if not self._both_pass(connection.dialler.number, connection.listener.number):
+        if not self.routes.both_pass(connection.dialler.number, connection.listener.number):
             self._give_up(connection)
-
-    # What several need -----------------------------------------------------------------------------------
-
-    def _both_pass(self, one: int, other: int) -> bool:
-        return self.conditions.passes(one, other) and self.conditions.passes(other, one)
-
-    def _reach(self, dialler: Process, endpoint: Endpoint, port: int, offset: int) -> tuple[Process | None, str]:
-        """The process at an endpoint with the address that it sees the dialler by, or None and the reason."""
-        number, detail = self.conditions.find(dialler.number, endpoint.host)
-        if number is None:
-            return None, detail
-        if not self._both_pass(dialler.number, number) or number in self._silent:
-            return None, "timeout"
-        process = self._processes.get(number)
-        if process is None or port != PORTS[offset]:
-            return None, "refused"
-        return process, detail
-
-    def _failure_s(self, reason: str) -> float:
-        return CONNECT_S if reason == "timeout" else 0.001 + 0.001 * self._rng.random()
 
     def _break_s(self) -> float:
         return BREAK_S[0] + (BREAK_S[1] - BREAK_S[0]) * self._rng.random()
-
-    def _delay_s(self, sender: Process, receiver: Process, size_bytes: int, times: int = 1) -> float:
-        conditions = self.conditions
-        latency_s = times * conditions.draw_latency_s(sender.number, receiver.number)
-        quality = conditions.between(sender.number, receiver.number)
-        return conditions.delay_s(quality, latency_s, size_bytes + HEADER_BYTES)
-
-    def _all(self) -> Iterator[Connection]:
-        for process in self._processes.values():
-            yield from process.accepted
-
-    def _of(self, process: Process) -> list[Connection]:
-        return [*process.directs.values(), *process.feeds.values(), *process.accepted]

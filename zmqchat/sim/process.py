@@ -51,7 +51,9 @@ from zmqchat.protocol.facts import (
     TimerFired,
     Woke,
 )
-from zmqchat.sim.network import PORTS, Connection, Knock
+from zmqchat.sim.doors import Knock
+from zmqchat.sim.network import Connection
+from zmqchat.sim.routes import PORTS
 
 if TYPE_CHECKING:
     from zmqchat.sim.node import SimNode
@@ -159,6 +161,7 @@ class Process:
 
     def _effect_table(self) -> dict[type[Effect], Callable[[Any], None]]:
         network, application = self._world.network, self._node.application
+        doors = network.doors
         return {
             SetTimer: self._set_timer,
             Send: partial(network.send, self),
@@ -169,10 +172,10 @@ class Process:
             OwnStored: application.own_stored,
             OwnFailed: application.own_failed,
             PeerCameOnline: lambda effect: self._remember(effect.peer),
-            DialDoor: partial(network.knock, self),
-            SendDoor: lambda effect: network.knock_again(self, effect.dial, effect.payload),
-            CloseDoor: lambda effect: network.close_door(self, effect.dial),
-            AnswerDoor: partial(network.answer, self),
+            DialDoor: partial(doors.knock, self),
+            SendDoor: lambda effect: doors.knock_again(self, effect.dial, effect.payload),
+            CloseDoor: lambda effect: doors.close(self, effect.dial),
+            AnswerDoor: partial(doors.answer, self),
             Admit: lambda effect: self.admitted.add(effect.peer),
             Expel: lambda effect: self._expel(effect.peer),
             OpenDirect: partial(network.open_direct, self),

@@ -23,11 +23,12 @@ from zmqchat.sim.conditions import Conditions, LinkQuality
 from zmqchat.sim.digest import Digest
 from zmqchat.sim.disk import Disk
 from zmqchat.sim.multicast import Multicast
-from zmqchat.sim.network import DOORS_PORT, Network
+from zmqchat.sim.network import Network
 from zmqchat.sim.node import NodePlan, SimNode
 from zmqchat.sim.options import Options
 from zmqchat.sim.process import Process
 from zmqchat.sim.reading import Application
+from zmqchat.sim.routes import DOORS_PORT
 from zmqchat.sim.schedule import Schedule
 from zmqchat.sim.texts import Said, Texts
 from zmqchat.sim.watch import Watch
@@ -166,7 +167,7 @@ class World:
         power_lost, node.unclean = node.unclean == "power", ""
         rng = self._generator(f"node {number} {node.lives}")
         process = node.process = Process(self, node, self.mesh, self.config, rng)
-        self.network.listen(process)
+        self.network.routes.listen(process)
         process.start(power_lost)
         node.disk.moved = False
         node.application.resume(node.disk)
