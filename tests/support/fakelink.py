@@ -158,6 +158,7 @@ class FakeNode:
             rtt_s=lambda _peer: RTT_S,
             name=nickname or name,
             is_partial=lambda: self.partial,
+            is_live=lambda peer: peer in net.nodes and net.nodes[peer].alive,
         )
         links = _Links()
         self.mesh = Mesh((*self.data.machines, links), cast(Peers, links), cast(Presence, links))

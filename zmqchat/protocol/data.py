@@ -39,7 +39,7 @@ class DataMachines:
     entropy  random bytes for salts; rng draws log numbers and jitter
     rtt_s    the round trip to a linked peer
     is_partial  whether this node keeps links to a part of the mesh only
-    live_in  the members of a room that are live, sorted, ourselves not among them; None: those that are linked
+    is_live  whether a node that we are not linked to is known to live; asked in a partial mesh
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DataMachines:
         rtt_s: Callable[[PeerId], float],
         name: str,
         is_partial: Callable[[], bool] = lambda: False,
-        live_in: Callable[[RoomId], tuple[PeerId, ...]] | None = None,
+        is_live: Callable[[PeerId], bool] = lambda _peer: False,
     ) -> None:
         me = crypto.peer
         self.clock = HybridClock()
@@ -65,7 +65,8 @@ class DataMachines:
         self.fetching = Fetching(config, self.ledger, self.interests)
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
         self.membership = Membership(me, name, config, self.ledger, self.publishing)
-        self.receipts = Receipts(self.ledger, live_in or self.interests.peers_in)
+        self._is_partial, self._is_live = is_partial, is_live
+        self.receipts = Receipts(self.ledger, self.live_in)
         self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial)
         self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial)
         self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial)
@@ -91,6 +92,14 @@ class DataMachines:
             self.serving,
             self.committing,
         )
+
+    def live_in(self, room: RoomId) -> tuple[PeerId, ...]:
+        """The other members of a room that are live now, sorted: those that are linked, in a partial mesh all."""
+        linked = self.interests.peers_in(room)
+        if not self._is_partial():
+            return linked
+        members = self.membership.book(room).members()
+        return tuple(sorted({*linked, *(peer for peer in members if peer != self.ledger.me and self._is_live(peer))}))
 
     def restore(
         self,

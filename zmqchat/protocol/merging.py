@@ -180,7 +180,7 @@ class Merging(Machine):
         for place, log in list(self._logs.items()):
             if log.due_s is not None and log.due_s <= at.now_s:
                 self._tell(place, log, at)
-            elif log.due_s is None and at.now_s - log.at_s >= KEPT_S:
+            elif log.due_s is None and at.now_s >= log.at_s + KEPT_S:
                 self._forget(place)
         self._set_timer(at)
 
