@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from zmqchat.crypto.twin import TwinCrypto
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.faults import Fault
-from zmqchat.model.ids import MeshId, PeerId, is_peer_id
+from zmqchat.model.ids import MeshId, PeerId, RoomId, is_peer_id
 from zmqchat.protocol.admission import Admission, Self
 from zmqchat.protocol.effects import (
     Admit,
@@ -50,13 +50,16 @@ from zmqchat.protocol.facts import (
     Instant,
     NodeStarted,
     PeerSighted,
+    PeerSubscribed,
     StopRequested,
     TimerFired,
 )
 from zmqchat.protocol.inquiry import Inquiry
 from zmqchat.protocol.mesh import Mesh
+from zmqchat.protocol.overlay import Overlay
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
+from zmqchat.protocol.reach import Reach
 from zmqchat.wire.frames import Frame, UnknownFrame, decode
 
 LATENCY_S = 0.001
@@ -88,6 +91,35 @@ class _Knock:
     dialler: LinkNode
     dial: int
     is_closed: bool = False
+
+
+class NetCensus:
+    """Who lives in the network, as a member table would say."""
+
+    def __init__(self, net: LinkNet, me: PeerId) -> None:
+        self._net, self._me = net, me
+
+    @property
+    def live_count(self) -> int:
+        """All others; nobody in a network of the full mesh."""
+        return len(self._others()) if self._net.has_census else 0
+
+    def _others(self) -> dict[PeerId, LinkNode]:
+        return {node.peer: node for node in self._net.nodes.values() if node.peer != self._me}
+
+    def pick(self, count: int, exclude: Iterable[PeerId] = ()) -> list[PeerId]:
+        """Others, in an order that differs from node to node."""
+        found = sorted(self._others().keys() - set(exclude))
+        return Random(f"{self._net.now_s} {self._me.hex()}").sample(found, min(count, len(found)))
+
+    def endpoints_of(self, peer: PeerId) -> tuple[Endpoint, ...]:
+        """Where a node is."""
+        node = self._others().get(peer)
+        return () if node is None else (node.endpoint,)
+
+    def in_room(self, _room: RoomId) -> list[PeerId]:
+        """Links know no rooms."""
+        return []
 
 
 class LinkNode:
@@ -135,13 +167,32 @@ class LinkNode:
             curve_key=curve_key,
             versions=versions,
         )
-        self.admission = Admission(me, TwinCrypto(self.peer), config)
         rng = Random(f"{net.seed} {name} {self.instance.hex()}")
-        self.peers = Peers(self.peer, self.instance, config, rng, lambda: self.admission.dials_free)
+        self.reach = Reach()
+        self.overlay = Overlay(
+            self.peer,
+            config,
+            rng,
+            NetCensus(net, self.peer),
+            self.reach,
+            is_valid_peer=lambda p: curve_key(p) is not None,
+        )
+        self.admission = Admission(me, TwinCrypto(self.peer), config, self.overlay.may_accept)
+        self.peers = Peers(
+            self.peer, self.instance, config, rng, lambda: self.admission.dials_free, self.overlay.may_dial
+        )
         self.presence = Presence(config)
         self.exchange = Exchange(self.peer, config, self.peers, lambda peer: curve_key(peer) is not None)
         self.inquiry = Inquiry(self.peers.describe)
-        machines = (self.admission, self.peers, self.presence, self.exchange, self.inquiry)
+        machines = (
+            self.admission,
+            self.peers,
+            self.overlay,
+            self.reach,
+            self.presence,
+            self.exchange,
+            self.inquiry,
+        )
         self.mesh = Mesh(machines, self.peers, self.presence)
         endpoints = (self.endpoint,) if advertised is None else advertised
         self.handle(NodeStarted(endpoints=endpoints, ports=self.ports))
@@ -252,11 +303,13 @@ class LinkNet:
     blocked    says of (dialler, listener, "door" | "direct" | "feed") whether a dial is refused
     hole       the same, for a dial that is never answered
     silenced   says of (sender, receiver) whether a frame is swallowed on an open connection
+    has_census whether nodes know how many there are, so that many of them make a partial mesh
     """
 
     seed: int = 1
     config: Config = field(default_factory=Config)
     now_s: float = 0.0
+    has_census: bool = False
     nodes: dict[tuple[str, int], LinkNode] = field(default_factory=dict)
     blocked: Callable[[LinkNode, LinkNode, str], bool] = lambda _from, _to, _what: False
     hole: Callable[[LinkNode, LinkNode, str], bool] = lambda _from, _to, _what: False
@@ -374,6 +427,7 @@ class LinkNet:
             else:
                 dialler.feeds.add(effect.peer)
                 dialler.handle(FeedOpened(peer=effect.peer))
+                listener.handle(PeerSubscribed(peer=dialler.peer, room=RoomId(bytes(16)), on=True))
 
         self.at(LATENCY_S, arrive)
 

@@ -360,9 +360,10 @@ class Overlay(Machine):
             self._set(peer, Standing.NEIGHBOUR)
         elif not accepted:
             accepted = self._grants(peer, link, priority, at)
-        if not accepted:
-            self._set(peer, Standing.PARTING, at.now_s + WORD_S)
         self._send(peer, NeighbourAnswer(accepted=accepted))
+        if not accepted:
+            self._set(peer, Standing.PARTING, at.now_s + 2 * PARTING_S)
+            self.outbox.append(LinkUnwanted(peer=peer, linger_s=PARTING_S))
         self._plan(at)
 
     def _grants(self, peer: PeerId, link: Linked, priority: Priority, at: Instant) -> bool:
