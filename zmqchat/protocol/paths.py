@@ -49,20 +49,21 @@ class Paths:
     def also(self, seen: Seen, peer: PeerId) -> None:
         """The same batch is to be had there too."""
         path = self._paths.get((seen.room, seen.author, seen.log))
-        if path is not None and path.peer != peer and len(path.reserve) < RESERVE_MAX:
+        if path is None or path.peer == peer:
+            return
+        if path.peer is None:
+            path.peer = peer
+        elif len(path.reserve) < RESERVE_MAX:
             path.reserve[peer] = None
 
-    def unlink(self, peer: PeerId) -> list[tuple[RoomId, PeerId, int]]:
-        """A link is gone; the logs whose author is now reached by another."""
-        moved = []
-        for place, path in self._paths.items():
+    def unlink(self, peer: PeerId) -> None:
+        """A link is gone: those in reserve take its place."""
+        for path in self._paths.values():
             path.reserve.pop(peer, None)
             if path.peer == peer:
                 path.peer = next(iter(path.reserve), None)
                 if path.peer is not None:
                     del path.reserve[path.peer]
-                moved.append(place)
-        return moved
 
     def sizes(self) -> tuple[Size, ...]:
         """The paths."""
