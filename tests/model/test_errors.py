@@ -9,6 +9,7 @@ import pytest
 
 from zmqchat.model import errors
 from zmqchat.model.ids import MessageId, PeerId
+from zmqchat.node.values import Peer
 
 ALL = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.ZmqChatError)]
 
@@ -47,20 +48,29 @@ def test_an_error_says_what_and_what_to_do(error: errors.ZmqChatError, fragments
     assert "\n" not in str(error)
 
 
+def people(names: str) -> list[Peer]:
+    """A peer for each letter."""
+    return [Peer(PeerId(name.encode() * 32), name) for name in names]
+
+
 def test_a_time_out_tells_who_has_it() -> None:
-    """The message stays sent, so its id and the peers' come along."""
+    """The message stays sent, so its id and the people come along."""
     message = MessageId(PeerId(bytes(32)), 1, 2, bytes(8))
-    error = errors.DeliveryTimeout(message, "delivered", 2.5, [PeerId(b"a" * 32)], [])
-    assert (error.message, error.delivered, error.pending) == (message, (PeerId(b"a" * 32),), ())
-    assert "not delivered within 2.5 s (it has reached 1 peer, not yet nobody)" in str(error)
+    error = errors.DeliveryTimeout(message, "delivered", 2.5, people("a"), people("b"))
+    assert (error.message, [peer.name for peer in (*error.delivered, *error.pending)]) == (message, ["a", "b"])
+    assert "not delivered within 2.5 s (it has reached a, not yet b)" in str(error)
+
+
+def test_a_time_out_with_nobody_there_names_nobody_once() -> None:
+    """Where no member is live there is nobody of whom it waits for more."""
+    message = MessageId(PeerId(bytes(32)), 1, 2, bytes(8))
+    assert "(it has reached nobody);" in str(errors.DeliveryTimeout(message, "held", 1.0, [], []))
 
 
 def test_a_time_out_calls_people_by_name() -> None:
     """A few are named, the rest counted."""
     message = MessageId(PeerId(bytes(32)), 1, 2, bytes(8))
-    peers = [PeerId(bytes([number]) * 32) for number in range(8)]
-    names = dict(zip(peers, "abcdefgh", strict=True))
-    error = errors.DeliveryTimeout(message, "held", 1.0, peers[:1], peers[1:], names)
+    error = errors.DeliveryTimeout(message, "held", 1.0, people("a"), people("bcdefgh"))
     assert "(it has reached a, not yet b, c, d, e, f and 2 more)" in str(error)
 
 

@@ -26,11 +26,11 @@ ZmqChatError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from zmqchat.model.ids import MessageId, PeerId
+    from zmqchat.model.ids import MessageId, Person
 
 _NAMED_MAX: Final = 5
 """Peers that an error calls by name; a line stays a line."""
@@ -123,8 +123,8 @@ GOES_ON: Final = "it goes on its way while this node runs"
 class DeliveryTimeout(ZmqChatError):
     """The message is stored here and stays sent, but has not got where `until` wanted it in time.
 
-    `delivered` and `pending` are the peers that have it on disk (until="read": have read it) and those that have not.
-    The text calls them by `names` where these are given.
+    `delivered` and `pending` are the peers that have it on disk (until="read": have read it) and those that have not,
+    as `Sent` gives them. `message` is its id, for `wait`.
     """
 
     def __init__(
@@ -132,9 +132,8 @@ class DeliveryTimeout(ZmqChatError):
         message: MessageId,
         until: str,
         timeout_s: float,
-        delivered: Sequence[PeerId],
-        pending: Sequence[PeerId],
-        names: Mapping[PeerId, str] | None = None,
+        delivered: Sequence[Person],
+        pending: Sequence[Person],
     ) -> None:
         self.message = message
         self.until = until
@@ -142,10 +141,8 @@ class DeliveryTimeout(ZmqChatError):
         self.delivered = tuple(delivered)
         self.pending = tuple(pending)
         has = "it was read by" if until == "read" else "it has reached"
-        super().__init__(
-            f"stored here, but not {until} within {timeout_s:g} s ({has} {_people(self.delivered, names)}, "
-            f"not yet {_people(self.pending, names)}); {GOES_ON}"
-        )
+        who = f"{has} {_people(delivered)}, not yet {_people(pending)}" if pending else f"{has} {_people(delivered)}"
+        super().__init__(f"stored here, but not {until} within {timeout_s:g} s ({who}); {GOES_ON}")
 
 
 class CursorLost(ZmqChatError):
@@ -206,12 +203,9 @@ class ControlError(ZmqChatError):
     """The node that runs on this home can't be reached, or refused the request."""
 
 
-def _people(peers: Sequence[PeerId], names: Mapping[PeerId, str] | None) -> str:
-    """A few of them by name, else how many."""
+def _people(peers: Sequence[Person]) -> str:
+    """A few of them by name, and how many more."""
     if not peers:
         return "nobody"
-    if names is None:
-        return f"{len(peers)} peers" if len(peers) > 1 else "1 peer"
-    shown = [names.get(peer, "somebody") for peer in peers[:_NAMED_MAX]]
-    more = len(peers) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    more = len(peers) - _NAMED_MAX
+    return ", ".join(peer.name for peer in peers[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")

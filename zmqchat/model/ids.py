@@ -12,7 +12,7 @@ import functools
 import hashlib
 import struct
 import unicodedata
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, Protocol
 
 from zmqchat.model.errors import BadPeerId, BadRoomName
 
@@ -72,6 +72,18 @@ def peer_short(peer: PeerId) -> str:
     """The first 8 characters of a peer id in two groups of 4, as people compare them."""
     text = _id_base32(peer[:5])
     return f"{text[:4]}-{text[4:8]}"
+
+
+class Person(Protocol):
+    """What is told of a peer: who it is, and what people call it."""
+
+    @property
+    def id(self) -> PeerId:
+        """Its peer id."""
+
+    @property
+    def name(self) -> str:
+        """Its nickname."""
 
 
 def is_peer_id(raw: object) -> bool:

@@ -167,10 +167,8 @@ class Room:
         receipts = self.receipts_of(message)
         has = receipts.read if until == "read" else receipts.delivered
         ids = {peer.id for peer in has}
-        everybody = (*receipts.delivered, *receipts.pending)
-        pending = [peer.id for peer in everybody if peer.id not in ids]
-        names = {peer.id: peer.name for peer in (*has, *everybody)}
-        return DeliveryTimeout(message, until, timeout_s, [peer.id for peer in has], pending, names)
+        pending = [peer for peer in (*receipts.delivered, *receipts.pending) if peer.id not in ids]
+        return DeliveryTimeout(message, until, timeout_s, has, pending)
 
     def receipts_changed(self) -> asyncio.Future[None]:
         """Done when others have more of this node's own messages, or some became durable; NodeClosed at the end."""
