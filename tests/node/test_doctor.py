@@ -69,6 +69,18 @@ async def test_a_peer_that_nobody_knows(home: Path) -> None:
             await ann.doctor("bob")
 
 
+async def test_a_node_that_nobody_reaches_is_told_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the likely reason; two nodes that reach each other have no such problem, and a full mesh."""
+    async with running(home) as ann, running(home, "bob", ann) as bob:
+        await linked(ann, bob)
+        report = await report_of(bob)
+        assert not any("reach me" in problem for problem in report["problems"])
+        assert report["mesh_links"] == {"partial": False, "neighbours": 1, "in_reserve": 0, "dropped_frames": 0}
+        monkeypatch.setattr(bob._core().core.machines.reach, "nobody_reaches_us", True)
+        problems = (await report_of(bob))["problems"]
+        assert any("nobody can reach me" in problem and "firewall" in problem.lower() for problem in problems)
+
+
 async def test_a_clock_that_is_off_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do about it."""
     async with running(home) as ann, running(home, "bob", ann) as bob:

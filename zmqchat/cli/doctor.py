@@ -44,7 +44,7 @@ def report_lines(report: Report) -> list[str]:
     lines += output.table([("ports", _pairs(report.get("ports")))])
     lines += _interfaces(report)
     lines += _part("peers", [_peer_row(peer) for peer in _list(report.get("peers"))])
-    for name in ("peer", "store", "counters", "refusals", "faults", "firewall"):
+    for name in ("peer", "mesh_links", "store", "counters", "refusals", "faults", "firewall"):
         value = report.get(name)
         if isinstance(value, Mapping) and value:
             lines += _part(name, [(str(key), _shown(item, str(key))) for key, item in value.items()])

@@ -11,6 +11,7 @@ from zmqchat.discovery.discovery import DiscoveryStatistics
 from zmqchat.model.errors import UsageError
 from zmqchat.model.ids import peer_text
 from zmqchat.node.values import Peer
+from zmqchat.protocol.overlay import Overlay
 
 if TYPE_CHECKING:
     from zmqchat.node.opening import Opened
@@ -56,6 +57,7 @@ async def examine(opened: Opened, peer: str | None, notices: Sequence[str] = ())
         "counters": dict(opened.transport.stats().counters),
         "refusals": dict(core.machines.admission.refusals),
         "faults": dict(core.machines.faults.counts),
+        "mesh_links": _links(core.machines.overlay),
         "firewall": {} if is_loopback(opened.listen_host) else firewall_rules(opened.ports),
         "notices": list(notices),
         "store": {
@@ -78,6 +80,16 @@ def _everybody(opened: Opened) -> list[Peer]:
     core = opened.core
     known = {peer for peer, _target in core.machines.peers.book.peers()} | core.machines.peers.linked
     return sorted((core.peer(peer) for peer in known), key=lambda peer: (not peer.online, peer.name, peer.id))
+
+
+def _links(overlay: Overlay) -> dict[str, object]:
+    """Which kind of mesh this node is in, and what it keeps for it."""
+    return {
+        "partial": overlay.is_partial,
+        "neighbours": len(overlay.neighbours),
+        "in_reserve": len(overlay.passive),
+        "dropped_frames": overlay.dropped_frames,
+    }
 
 
 def _peer(peer: Peer) -> dict[str, object]:
@@ -144,6 +156,11 @@ def _problems(opened: Opened, statistics: DiscoveryStatistics, disk_free_bytes: 
     else:
         problems += opened.unanswered()
         problems += [statistics.last_problem] if statistics.last_problem is not None else []
+    if opened.core.machines.reach.nobody_reaches_us:
+        problems.append(
+            "nobody can reach me: all links are ones that this node dialled. A firewall here? The rules below let "
+            "others in; until then it keeps the links that it opens itself"
+        )
     if disk_free_bytes < DISK_LOW_BYTES:
         problems.append(f"only {disk_free_bytes // 2**20} MiB are free on the disk of {opened.home.folder}: free some")
     for peer in _everybody(opened):
