@@ -91,7 +91,16 @@ def assemble(
     exchange = Exchange(me.peer, config, peers, lambda peer: _is_valid(me, peer), lambda: overlay.is_partial)
     inquiry = Inquiry(peers.describe)
     faults = FaultCounts()
-    data = DataMachines(crypto, config, tokens=tokens, entropy=entropy, rng=rng, rtt_s=presence.rtt_s, name=name)
+    data = DataMachines(
+        crypto,
+        config,
+        tokens=tokens,
+        entropy=entropy,
+        rng=rng,
+        rtt_s=presence.rtt_s,
+        name=name,
+        is_partial=lambda: overlay.is_partial,
+    )
     mesh = Mesh(
         (admission, peers, overlay, reach, presence, exchange, inquiry, faults, *data.machines), peers, presence
     )
