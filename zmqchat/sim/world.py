@@ -163,7 +163,8 @@ class World:
         self.kill(number)
         self._note(number, "start")
         node.lives += 1
-        node.disk.generation += 1
+        # By a step at random, as the real store's, so that a backup never comes to a generation that was there before.
+        node.disk.generation += 1 + self._disk_rng.getrandbits(20)
         power_lost, node.unclean = node.unclean == "power", ""
         rng = self._generator(f"node {number} {node.lives}")
         process = node.process = Process(self, node, self.mesh, self.config, rng)
