@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zmqchat.history.ranges import without
 from zmqchat.model.ids import LogKey, RoomId
 from zmqchat.sim.checkers.base import Base, machines_of, rooms_of, watched_members
 from zmqchat.sim.checks import CheckFailed
@@ -129,7 +130,7 @@ class Receipts(Base):
             for peer in state.held:
                 other = world.number_of(peer)
                 if other is not None and other not in self._rewound and _lacks(world, other, room, key, number):
-                    raise CheckFailed(f"node {node} was told that node {other} holds {number} of its log, in {name}")
+                    raise CheckFailed(f"node {node} was told that node {other} holds its log up to {number}, in {name}")
             members = world.members(name) if is_quiet else []
             late = [other for other in map(world.number_of, state.pending) if other in members]
             if late and node in members:
@@ -137,11 +138,10 @@ class Receipts(Base):
 
 
 def _lacks(world: World, node: int, room: RoomId, key: LogKey, number: int) -> bool:
-    """Whether an event is not on the disk of a node that runs."""
+    """Whether anything of a log up to this number is not on the disk of a node that runs."""
     machines = machines_of(world, node)
     if machines is None or room not in machines.data.ledger.rooms:
         return False
     held = machines.data.ledger.rooms[room].frontier
-    return not any(
-        first <= number < end for branch in held.branches(key.author, key.log) for first, end in held[branch].held()
-    )
+    spans = [span for branch in held.branches(key.author, key.log) for span in held[branch].held()]
+    return bool(without([(0, number + 1)], spans))
