@@ -48,7 +48,9 @@ async def test_a_peer_in_touch(home: Path) -> None:
         assert report["peer"]["there"]
         assert not any("nobody" in problem for problem in report["problems"])
         for wanted in (peer["id"], peer["id"][:8], f"{peer['id'][:4]}-{peer['id'][4:8]}", "ANN"):
-            assert (await report_of(bob, wanted))["peer"]["id"] == peer["id"]
+            again = (await report_of(bob, wanted))["peer"]
+            assert again["id"] == peer["id"]
+            assert again["there"], "asked twice at once, it tells both times"
 
 
 async def test_a_peer_that_is_gone(home: Path) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from zmqchat.node.opening import Opened
 
 CLOCK_DIFFERENCE_TOLD_S = 5.0
-ANSWER_TIMEOUT_S = 2.0
+ANSWER_TIMEOUTS_S = (0.5, 2.0)
+"""A peer that was asked just before, by another command, does not answer: it is asked again."""
 MDNS_PORT = 5353
 DISK_LOW_BYTES = 256 * 1024 * 1024
 
@@ -115,7 +116,10 @@ async def _both_sides(opened: Opened, wanted: str) -> dict[str, object]:
         raise UsageError(f"no peer is known by {wanted[:80]!r}: `zmqchat peers --all` lists them")
     peer = matches[0]
     here = dict(machines.peers.describe(peer.id, opened.runner.now()))
-    answer = await opened.ask(peer.id, ANSWER_TIMEOUT_S) if machines.peers.is_linked(peer.id) else None
+    answer = None
+    for timeout_s in ANSWER_TIMEOUTS_S:
+        if answer is None and machines.peers.is_linked(peer.id):
+            answer = await opened.ask(peer.id, timeout_s)
     return {"id": peer.id_text, "name": peer.name, "here": here, "there": None if answer is None else dict(answer)}
 
 
