@@ -132,7 +132,7 @@ def test_a_wish_that_takes_too_long_is_given_up() -> None:
 def test_a_visit_rather_goes_to_a_room_that_no_link_leads_into() -> None:
     """Else to anybody; a node without neighbours has other worries."""
     made = Wanting(6, Members())
-    made.seeking.visit([RoomId(bytes(16)), ROOM], START)
+    made.seeking.visit([ROOM], START)
     made.seeking.visit([RoomId(bytes(16))], START)
     assert made.wanted == [contact(120).peer, contact(100).peer]
     assert made.seeking.wishes[contact(120).peer][0] is Priority.VISIT

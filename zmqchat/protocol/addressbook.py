@@ -315,17 +315,15 @@ class AddressBook:
         for target in chain(self._by_peer.values(), self._by_endpoint.values()):
             if target.dialling:
                 self._busy.update(map(_place, target.dialling))
-            elif target.peer in in_session or not target.endpoints or self._is_spared(target, may_dial):
+            elif target.peer in in_session or not target.endpoints:
                 continue
             elif target.due_s <= now_s:
                 ready.append(target)
             elif next_s is None or target.due_s < next_s:
                 next_s = target.due_s
+        ready = [target for target in ready if may_dial(target.peer, not self.of_peer(target))]
         ready.sort(key=lambda target: (not target.is_known, target.due_s))
         return ready, next_s
-
-    def _is_spared(self, target: Target, may_dial: Callable[[PeerId | None, bool], bool]) -> bool:
-        return not may_dial(target.peer, not self.of_peer(target))
 
     def pick(self, target: Target, most: int, is_own: Callable[[Endpoint], bool], now_s: float) -> list[Endpoint]:
         """Up to so many endpoints of a target that `due` gave, being dialled from now on; without any it waits."""

@@ -29,6 +29,8 @@ SEEK_S: Final = 1.0
 ASKS_AT_ONCE: Final = 4
 REFUSED_S: Final = 60.0
 """A contact that has no place for us is left alone for this long."""
+ROOMS_LOOKED_AT: Final = 4
+"""Rooms whose members are looked up for one visit: each costs a walk through the member table."""
 LOST_S: Final = 5.0
 """The same of one whose link broke: it may only have restarted."""
 
@@ -156,7 +158,8 @@ class Seeking:
         if not self._active.neighbours:
             return
         exclude = self.engaged()
-        for room in lonely_rooms:
+        lonely = list(lonely_rooms)
+        for room in self._rng.sample(lonely, min(ROOMS_LOOKED_AT, len(lonely))):
             members = [peer for peer in self._census.in_room(room) if peer not in exclude]
             if members:
                 peer = self._rng.choice(members)
