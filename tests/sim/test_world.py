@@ -271,6 +271,7 @@ def test_a_machine_that_throws_ends_the_run() -> None:
     world, _users = worlds(2)
     process = world.nodes[0].process
     assert process is not None
+
     def throws(*_: object) -> None:
         raise RuntimeError("planted")
 

@@ -206,7 +206,10 @@ def _restore(world: World, rng: Random, *, noticed: bool) -> None:
     def back_up() -> None:
         backup = world.snapshot(node)
         world.at(back_s, lambda: world.restore(node, backup, noticed=noticed))
-        world.at(_later(world, rng, back_s, 0.1, 3.0), world.restart, node)
+        again_s = _later(world, rng, back_s, 0.1, 3.0)
+        world.at(again_s, world.restart, node)
+        # Its user goes on at once, before anybody could tell the node what it has said since.
+        world.at(again_s, world.say, node, "lobby", "text after the backup")
 
     world.at(made_s, back_up)
 

@@ -34,7 +34,7 @@ class Rooms(Scenario):
             node, room, chance = rng.randrange(self.options.nodes), rng.choice(ROOMS), rng.random()
             if chance < 0.1:
                 world.at(at_s, world.join, node, room)
-            elif chance < 0.15 and room != "lobby":
+            elif chance < 0.25 and room != "lobby":
                 world.at(at_s, world.leave, node, room)
             else:
                 world.at(at_s, world.say, node, room, f"text {number}")
