@@ -106,6 +106,17 @@ class Worker:
         await _until(lambda: len(self.node.peers) >= count and len(room.peers()) >= count)
         return {"at_s": time.monotonic()}
 
+    async def links(self) -> Answer:
+        """The mesh as this node has it: its kind, live members, neighbours, links."""
+        machines = self.node._core().core.machines
+        return {
+            "partial": machines.overlay.is_partial,
+            "live": machines.roster.live_count,
+            "neighbours": [peer.hex() for peer in sorted(machines.overlay.neighbours)],
+            "linked": [peer.hex() for peer in sorted(machines.peers.linked)],
+            "most": machines.overlay.shape.sessions,
+        }
+
     async def dial(self, address: str) -> Answer:
         """Be told of a peer."""
         self.node.add_peer(address)
