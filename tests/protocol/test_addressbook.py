@@ -129,6 +129,16 @@ def test_the_loopback_by_name_and_address() -> None:
 # Waits ------------------------------------------------------------------------------------------------
 
 
+def test_only_the_very_endpoint_is_known() -> None:
+    """Another place, other ports at the place, or another peer there are news."""
+    made = book()
+    made.sighted(HERE, ANN, "exchange", 0.0)
+    assert made.has(ANN, HERE)
+    assert not made.has(ANN, THERE)
+    assert not made.has(ANN, HERE._replace(direct=42101))
+    assert not made.has(BOB, HERE)
+
+
 def test_a_sighting_is_due_at_once() -> None:
     """What is seen for the first time is dialled without a wait."""
     made = book()

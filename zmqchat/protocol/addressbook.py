@@ -146,6 +146,11 @@ class AddressBook:
         """The target of this peer, None where it was never heard of."""
         return self._by_peer.get(peer)
 
+    def has(self, peer: PeerId, endpoint: Endpoint) -> bool:
+        """Whether this very endpoint of the peer is known: to hear of it again is no news."""
+        target = self._by_peer.get(peer)
+        return target is not None and endpoint in target.endpoints
+
     def unanswered(self) -> list[tuple[Endpoint, str]]:
         """Addresses that the user named and where nobody has answered yet, with the last reason."""
         return [

@@ -122,5 +122,7 @@ class Exchange(Machine):
         self.linked_of[peer] = frozenset(sorted(linked)[:ENTRIES_MAX])
 
     def _sight(self, endpoint: Endpoint, peer: PeerId, loopback: bool) -> None:
+        if self._peers.book.has(peer, endpoint):
+            return
         if is_usable(endpoint, loopback=loopback and is_loopback(endpoint.host)):
             self.outbox.append(PeerSighted(endpoint=endpoint, peer=peer, source="exchange"))
