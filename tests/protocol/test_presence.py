@@ -19,6 +19,7 @@ from zmqchat.protocol.machine import (
     SendFrame,
 )
 from zmqchat.protocol.presence import RTT_UNKNOWN_S, Presence
+from zmqchat.protocol.roster_facts import MemberDead, MemberLive
 from zmqchat.wire.frames import Ping, Pong, decode, encode
 
 BOB, EVE = peer_of("bob"), peer_of("eve")
@@ -381,3 +382,40 @@ def test_a_ping_flood_is_answered_ten_times_a_second() -> None:
     net.run(1.5)
     assert len(ann.sent) - before <= 3 * PING_ANSWERS_PER_S_MAX
     assert ann.is_linked(bob)
+
+
+def test_a_member_without_a_link_is_in_touch_where_the_roster_says_so() -> None:
+    """Link and roster are told as one: once when either begins, once when both have ended."""
+    live: set[bytes] = set()
+    clocked = Clocked()
+    clocked.machine = Presence(CONFIG, live.__contains__)
+    clocked.link(BOB)
+    live.add(BOB)
+    clocked.feed(MemberLive(peer=BOB))
+    assert clocked.times(PeerCameOnline) == [0]
+    clocked.feed(PeerUnlinked(peer=BOB, reason="surplus"))
+    clocked.run(2 * CONFIG.offline_s)
+    assert clocked.times(PeerWentOffline) == [] and clocked.machine.is_online(BOB)
+    live.discard(BOB)
+    clocked.feed(MemberDead(peer=BOB))
+    assert clocked.times(PeerWentOffline) == [60] and not clocked.machine.is_online(BOB)
+    live.add(EVE)
+    clocked.feed(MemberLive(peer=EVE))
+    assert clocked.times(PeerCameOnline) == [0, 60]
+    clocked.link(EVE)
+    live.discard(EVE)
+    clocked.feed(MemberDead(peer=EVE))
+    assert clocked.times(PeerCameOnline) == [0, 60] and clocked.times(PeerWentOffline) == [60]
+
+
+def test_a_goodbye_is_told_once_though_two_machines_notice() -> None:
+    """The link ends first and the roster follows: the application hears of it when both have."""
+    live = {BOB}
+    clocked = Clocked()
+    clocked.machine = Presence(CONFIG, live.__contains__)
+    clocked.link(BOB)
+    clocked.feed(PeerUnlinked(peer=BOB, reason="bye"))
+    assert clocked.times(PeerWentOffline) == []
+    live.discard(BOB)
+    clocked.feed(MemberDead(peer=BOB))
+    assert clocked.times(PeerWentOffline) == [0]

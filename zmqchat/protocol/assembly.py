@@ -19,12 +19,16 @@ from zmqchat.protocol.data import DataMachines
 from zmqchat.protocol.exchange import Exchange
 from zmqchat.protocol.faultcounts import FaultCounts
 from zmqchat.protocol.inquiry import Inquiry
+from zmqchat.protocol.liveness import Liveness
+from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.overlay import Overlay
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.protocol.reach import Reach
-from zmqchat.protocol.seeking import NobodyElse
+from zmqchat.protocol.recordpool import RecordPool
+from zmqchat.protocol.roster import Roster
+from zmqchat.protocol.rostersync import RosterSync
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,8 @@ class Machines:
     overlay: Overlay
     reach: Reach
     presence: Presence
+    roster: Roster
+    liveness: Liveness
     exchange: Exchange
     inquiry: Inquiry
     faults: FaultCounts
@@ -79,16 +85,41 @@ class Machines:
 
 
 def assemble(
-    me: Self, crypto: Crypto, config: Config, *, name: str, rng: Random, entropy: Callable[[int], bytes]
+    me: Self,
+    crypto: Crypto,
+    config: Config,
+    *,
+    name: str,
+    rng: Random,
+    entropy: Callable[[int], bytes],
+    pool: RecordPool | None = None,
 ) -> Machines:
-    """The machines of a fresh node of this nickname; `entropy` gives the random bytes of salts."""
+    """The machines of a fresh node of this nickname.
+
+    entropy  gives the random bytes of salts
+    pool     where member records are kept, shared by simulated nodes; None for one of its own
+    """
     tokens = itertools.count(1)
+
+    def is_valid_peer(peer: PeerId) -> bool:
+        return me.curve_key(peer) is not None
+
+    roster = Roster(me.mesh, crypto, config, rng, is_valid_peer, pool=pool, features=me.features)
+    liveness = Liveness(me.peer, config, roster)
     reach = Reach()
-    overlay = Overlay(me.peer, config, rng, NobodyElse(), reach, is_valid_peer=lambda peer: _is_valid(me, peer))
+    overlay = Overlay(
+        me.peer,
+        config,
+        rng,
+        roster,
+        reach,
+        is_valid_peer=is_valid_peer,
+        lonely_rooms=lambda: [room for room in data.ledger.joined_rooms() if not data.interests.peers_in(room)],
+    )
     admission = Admission(me, crypto, config, overlay.may_accept)
     peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free, overlay.may_dial)
-    presence = Presence(config)
-    exchange = Exchange(me.peer, config, peers, lambda peer: _is_valid(me, peer), lambda: overlay.is_partial)
+    presence = Presence(config, roster.is_live)
+    exchange = Exchange(me.peer, config, peers, is_valid_peer, lambda: overlay.is_partial)
     inquiry = Inquiry(peers.describe)
     faults = FaultCounts()
     data = DataMachines(
@@ -100,12 +131,11 @@ def assemble(
         rtt_s=presence.rtt_s,
         name=name,
         is_partial=lambda: overlay.is_partial,
+        is_live=roster.is_live,
     )
-    mesh = Mesh(
-        (admission, peers, overlay, reach, presence, exchange, inquiry, faults, *data.machines), peers, presence
+    net: tuple[Machine, ...] = (admission, peers, overlay, reach, presence, exchange, inquiry, faults)
+    members: tuple[Machine, ...] = (roster, liveness, RosterSync(me.peer, config, rng, roster))
+    mesh = Mesh((*net, *members, *data.machines), peers, presence)
+    return Machines(
+        mesh, admission, peers, overlay, reach, presence, roster, liveness, exchange, inquiry, faults, data, tokens
     )
-    return Machines(mesh, admission, peers, overlay, reach, presence, exchange, inquiry, faults, data, tokens)
-
-
-def _is_valid(me: Self, peer: PeerId) -> bool:
-    return me.curve_key(peer) is not None

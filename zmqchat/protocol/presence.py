@@ -9,12 +9,16 @@ that is gone is dead without a word.
     unknown --PeerLinked--> online --PeerUnlinked--> away --offline_s or bye--> offline
                                      <--PeerLinked--
 
+A peer without a link is in touch all the same where the roster knows that it lives: the application is told of the
+two as one, by `is_live`, MemberLive and MemberDead.
+
 Probing: when an identity dials again, the old session is pinged; a pong to that ping or a later one means
 that two nodes share the identity. Other frames prove nothing: they may have been on their way before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zmqchat.model.config import Config
@@ -31,6 +35,7 @@ from zmqchat.protocol.machine import (
     ProbeWanted,
     SendFrame,
 )
+from zmqchat.protocol.roster_facts import MemberDead, MemberLive
 from zmqchat.wire.frames import Ping, Pong, encode
 
 RTT_UNKNOWN_S = 0.05
@@ -61,9 +66,10 @@ class Presence(Machine):
 
     timer = "presence"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, is_live: Callable[[PeerId], bool] = lambda _peer: False) -> None:
         super().__init__()
         self._config = config
+        self._is_live = is_live
         self._pulses: dict[PeerId, _Pulse] = {}
         self._timer_at_s: float | None = None
         self.facts = {
@@ -73,6 +79,8 @@ class Presence(Machine):
             LoopLagged: self._lagged,
             Woke: self._woke,
             EndpointsChanged: self._endpoints_changed,
+            MemberLive: self._member_live,
+            MemberDead: self._member_dead,
             TimerFired: self._timer_fired,
         }
         self.frames = {Ping: self._pinged, Pong: self._ponged}
@@ -108,6 +116,9 @@ class Presence(Machine):
 
     def is_online(self, peer: PeerId) -> bool:
         """Whether the application is told that this peer is in touch."""
+        return self._has_pulse(peer) or self._is_live(peer)
+
+    def _has_pulse(self, peer: PeerId) -> bool:
         pulse = self._pulses.get(peer)
         return pulse is not None and pulse.online
 
@@ -125,7 +136,8 @@ class Presence(Machine):
         pulse.heard_s = at.now_s
         if not pulse.online:
             pulse.online = True
-            self.outbox.append(PeerCameOnline(peer=fact.peer))
+            if not self._is_live(fact.peer):
+                self.outbox.append(PeerCameOnline(peer=fact.peer))
         self._ping(fact.peer, pulse, at)
         self._set_timer(at)
 
@@ -140,8 +152,16 @@ class Presence(Machine):
         self._set_timer(at)
 
     def _go_offline(self, peer: PeerId) -> None:
-        if self._pulses.pop(peer).online:
+        if self._pulses.pop(peer).online and not self._is_live(peer):
             self.outbox.append(PeerWentOffline(peer=peer))
+
+    def _member_live(self, fact: MemberLive, _at: Instant) -> None:
+        if not self._has_pulse(fact.peer):
+            self.outbox.append(PeerCameOnline(peer=fact.peer))
+
+    def _member_dead(self, fact: MemberDead, _at: Instant) -> None:
+        if not self._has_pulse(fact.peer):
+            self.outbox.append(PeerWentOffline(peer=fact.peer))
 
     def _ping(self, peer: PeerId, pulse: _Pulse, at: Instant) -> None:
         pulse.pinged_s = at.now_s

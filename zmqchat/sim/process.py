@@ -107,7 +107,9 @@ class Process:
             curve_key=curve_key,
         )
         crypto = TwinCrypto(node.peer)
-        self.machines = assemble(me, crypto, config, name=node.name, rng=rng, entropy=rng.randbytes)
+        self.machines = assemble(
+            me, crypto, config, name=node.name, rng=rng, entropy=rng.randbytes, pool=world.member_records
+        )
         self._mesh = self.machines.mesh
         self._appliers = self._effect_table()
 

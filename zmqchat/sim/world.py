@@ -18,6 +18,7 @@ from zmqchat.model.events import Kind
 from zmqchat.model.ids import PeerId, RoomId, mesh_id, room_id
 from zmqchat.protocol.effects import PutArrival
 from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, StopRequested
+from zmqchat.protocol.recordpool import RecordPool
 from zmqchat.sim.clocks import Clock
 from zmqchat.sim.conditions import Conditions, LinkQuality
 from zmqchat.sim.digest import Digest
@@ -60,6 +61,7 @@ class World:
         self.digest = Digest()
         self.texts = Texts()
         self.mesh = mesh_id("simulated")
+        self.member_records = RecordPool()
         self.rng = self._generator("scenario")
         self._disk_rng = self._generator("disks")
         self.network = Network(self.schedule, Conditions(self._generator("conditions")), self._generator("network"))
