@@ -15,7 +15,7 @@ from zmqchat.model.ids import PeerId, RoomId
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.machine import LinkWanted
 from zmqchat.protocol.reach import Reach
-from zmqchat.protocol.seeking import ASKS_AT_ONCE, LOST_S, REFUSED_S, WISH_S, WISHES_MAX, NobodyElse, Seeking
+from zmqchat.protocol.seeking import ASKS_AT_ONCE, LOST_S, REFUSED_S, WISH_S, WISHES_MAX, Seeking
 from zmqchat.protocol.views import PassiveView, Shape
 from zmqchat.wire.overlay_frames import Priority
 
@@ -40,6 +40,24 @@ class Members:
     def in_room(self, room: RoomId) -> Iterable[PeerId]:
         """Only 120."""
         return [contact(120).peer] if room == ROOM else []
+
+
+class NobodyElse:
+    """The census of a node without a member table."""
+
+    live_count = 0
+
+    def pick(self, _count: int, _exclude: Iterable[PeerId] = ()) -> Sequence[PeerId]:
+        """Nobody."""
+        return ()
+
+    def endpoints_of(self, _peer: PeerId) -> tuple[Endpoint, ...]:
+        """Nowhere."""
+        return ()
+
+    def in_room(self, _room: RoomId) -> Iterable[PeerId]:
+        """Nobody."""
+        return ()
 
 
 class Wanting:

@@ -52,24 +52,6 @@ class Census(Protocol):
         """Live members that are, as far as is known, in this room."""
 
 
-class NobodyElse:
-    """The census of a node without a member table: its mesh is always full."""
-
-    live_count = 0
-
-    def pick(self, _count: int, _exclude: Iterable[PeerId] = ()) -> Sequence[PeerId]:
-        """Nobody."""
-        return ()
-
-    def endpoints_of(self, _peer: PeerId) -> tuple[Endpoint, ...]:
-        """Nowhere."""
-        return ()
-
-    def in_room(self, _room: RoomId) -> Iterable[PeerId]:
-        """Nobody."""
-        return ()
-
-
 class Seeking:
     """The wishes of a node, by peer: how much it needs the link, and until when."""
 
