@@ -385,7 +385,7 @@ def test_the_memory_of_a_relay_is_bounded() -> None:
 
 def test_a_slow_peer_gets_names_only_until_it_has_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounded bytes for it, nothing slower for others; after ten seconds the overlay hears of it."""
-    monkeypatch.setattr("zmqchat.protocol.broadcast.LINK_UNACKNOWLEDGED_BYTES_MAX", 100_000)
+    monkeypatch.setattr("zmqchat.protocol.lines.LINK_UNACKNOWLEDGED_BYTES_MAX", 100_000)
     net = chain(2)
     node, bob = net.nodes
     eve = stranger(node)

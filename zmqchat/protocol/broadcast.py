@@ -25,7 +25,6 @@ where it is in the room. All this is an optimisation: what a relay drops, anti-e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from zmqchat.history.batch import Batch, open_batch, peek
 from zmqchat.history.clock import wall_ms_of
@@ -33,13 +32,10 @@ from zmqchat.history.crypto import Crypto
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import (
-    KIB,
-    LINK_UNACKNOWLEDGED_BYTES_MAX,
     TREE_ENTRIES_PER_FRAME_MAX,
     TREE_HOPS_MAX,
     TREE_REQUESTS_PER_S_MAX,
     TREE_RESENT_BYTES_PER_S_MAX,
-    TREE_UNANSWERED_MAX,
 )
 from zmqchat.protocol.awaited import AwaitedBatches
 from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, PushReceived
@@ -47,6 +43,7 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, LinkBlocked, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
+from zmqchat.protocol.lines import Line
 from zmqchat.protocol.machine import (
     OVERLAY_FEATURE,
     Machine,
@@ -83,48 +80,10 @@ ANNOUNCE_S = 0.02
 OPTIMISE_HOPS = 4
 """How many hops fewer a lazy link must promise."""
 
-OPTIMISE_AFTER = 8
-"""And how many times in a row. Authors in different places want different trees: what would be better for one batch
-alone makes the tree restless, and a restless tree has holes."""
-
-TAKEN_BYTES = 64 * KIB
-"""How often a reader says how far it is: seldom enough to cost chat nothing, often against the link's budget."""
-
-SLOW_S = 10.0
-"""How long a slow peer keeps its place in the overlay."""
-
 STALE_MS = 600_000
 """A batch that is held here and this old is not relayed again: somebody plays back what was said long ago."""
 
-PRUNED_ROOMS_MAX = 256
-"""Rooms in which a link was pruned lately; more are forgotten, and cost a PRUNE too many."""
-
 _RELAY_HEAD_BYTES = 2
-
-
-@dataclass(slots=True)
-class _Line:
-    """What goes over one link.
-
-    names      to be announced, by room
-    pruned     when the peer was last sent PRUNE, by room
-    gains      how often in a row the peer promised fewer hops, by room
-    sent, acknowledged, read, told  bytes of RELAY: sent, of these said to be read; read here, of these told
-    slow_s     since when the peer is slow
-    unmet      announcements that it did not make good, since unmet_s
-    """
-
-    names: dict[RoomId, list[Announced]] = field(default_factory=dict)
-    pruned: dict[RoomId, float] = field(default_factory=dict)
-    gains: dict[RoomId, int] = field(default_factory=dict)
-    sent: int = 0
-    acknowledged: int = 0
-    read: int = 0
-    told: int = 0
-    slow_s: float | None = None
-    slow_told: bool = False
-    unmet: int = 0
-    unmet_s: float = 0.0
 
 
 class Broadcast(Machine):
@@ -146,7 +105,7 @@ class Broadcast(Machine):
         self._interests = interests
         self._rtt_s = rtt_s
         self._is_partial = is_partial
-        self._lines: dict[PeerId, _Line] = {}
+        self._lines: dict[PeerId, Line] = {}
         self._others: dict[PeerId, None] = {}
         self._trees = Trees()
         self._relayed = Relayed()
@@ -178,7 +137,7 @@ class Broadcast(Machine):
     def is_slow(self, peer: PeerId) -> bool:
         """Whether the peer is too far behind to be sent batches."""
         line = self._lines.get(peer)
-        return line is not None and line.slow_s is not None
+        return line is not None and line.is_slow
 
     def is_eager(self, room: RoomId, peer: PeerId) -> bool:
         """Whether this room's batches go over the link to this peer."""
@@ -192,7 +151,7 @@ class Broadcast(Machine):
 
     def _linked(self, fact: PeerLinked, _at: Instant) -> None:
         if OVERLAY_FEATURE in fact.features:
-            self._lines[fact.peer] = _Line()
+            self._lines[fact.peer] = Line()
             self._trees.link(fact.peer)
         else:
             self._others[fact.peer] = None
@@ -206,8 +165,8 @@ class Broadcast(Machine):
 
     def _blocked(self, fact: LinkBlocked, at: Instant) -> None:
         line = self._lines.get(fact.peer)
-        if line is not None and line.sent > line.acknowledged and line.slow_s is None:
-            line.slow_s = at.now_s
+        if line is not None:
+            line.dropped(at.now_s)
 
     # In ------------------------------------------------------------------------------------------
 
@@ -215,10 +174,9 @@ class Broadcast(Machine):
         line = self._lines.get(peer)
         if line is None:
             return
-        line.read += len(frame.batch)
-        if line.read - line.told >= TAKEN_BYTES:
-            line.told = line.read
-            self._send(peer, Taken(size_bytes=line.read))
+        read = line.read(len(frame.batch))
+        if read is not None:
+            self._send(peer, Taken(size_bytes=read))
         name = tree_id(frame.batch)
         seen = self._relayed.get(name)
         if seen is None:
@@ -233,21 +191,17 @@ class Broadcast(Machine):
         self._trees.make_lazy(room, peer)
         if self._is_pruned(room, peer, at):
             return
-        pruned = self._lines[peer].pruned
         if self._requesting.allows(peer, 1, at.now_s):
-            if len(pruned) >= PRUNED_ROOMS_MAX:
-                pruned.clear()
-            pruned[room] = at.now_s
+            self._lines[peer].pruned(room, at.now_s)
             self._send(peer, Prune(room=room))
 
     def _is_pruned(self, room: RoomId, peer: PeerId, at: Instant) -> bool:
         """Whether PRUNE has just left, so that what comes from there says nothing of the tree."""
-        pruned_s = self._lines[peer].pruned.get(room)
-        return pruned_s is not None and at.now_s - pruned_s < self._graft_wait_s(peer)
+        return self._lines[peer].is_pruned(room, at.now_s, self._graft_wait_s(peer))
 
     def _graft(self, room: RoomId, peer: PeerId, name: bytes, at: Instant) -> None:
         self._trees.make_eager(room, peer)
-        self._lines[peer].pruned.pop(room, None)
+        self._lines[peer].grafted(room)
         if self._requesting.allows(peer, 1, at.now_s):
             self._send(peer, Graft(room=room, id=name))
 
@@ -310,10 +264,10 @@ class Broadcast(Machine):
         for peer in eager:
             if peer == source:
                 continue
-            if self._lines[peer].slow_s is None:
-                self._send_relay(peer, payload, at)
-            else:
+            if self._lines[peer].is_slow:
                 self._announce(peer, room, name, hops, at)
+            else:
+                self._send_relay(peer, payload, at)
         for peer in lazy:
             if peer != source:
                 self._announce(peer, room, name, hops, at)
@@ -324,10 +278,7 @@ class Broadcast(Machine):
                     self.outbox.append(SendFrame(peer=peer, payload=PUSH_PREFIX + raw))
 
     def _send_relay(self, peer: PeerId, payload: bytes, at: Instant) -> None:
-        line = self._lines[peer]
-        line.sent += len(payload) - _RELAY_HEAD_BYTES
-        if line.sent - line.acknowledged > LINK_UNACKNOWLEDGED_BYTES_MAX and line.slow_s is None:
-            line.slow_s = at.now_s
+        self._lines[peer].sent(len(payload) - _RELAY_HEAD_BYTES, at.now_s)
         self.outbox.append(SendFrame(peer=peer, payload=payload))
 
     def _announce(self, peer: PeerId, room: RoomId, name: bytes, hops: int, at: Instant) -> None:
@@ -363,14 +314,9 @@ class Broadcast(Machine):
             return
         if not self._trees.is_drawn_by(seen.room, seen.author):
             return
-        gains = self._lines[peer].gains
-        if seen.hops - (hops + 1) < OPTIMISE_HOPS:
-            gains.pop(seen.room, None)
+        fewer = seen.hops - (hops + 1) >= OPTIMISE_HOPS
+        if not self._lines[peer].promises(seen.room, fewer=fewer) or not self._trees.is_eager(seen.room, parent):
             return
-        gains[seen.room] = gains.get(seen.room, 0) + 1
-        if gains[seen.room] < OPTIMISE_AFTER or not self._trees.is_eager(seen.room, parent):
-            return
-        del gains[seen.room]
         self._graft(seen.room, peer, NO_TREE_ID, at)
         self._prune(seen.room, parent, at)
 
@@ -379,9 +325,9 @@ class Broadcast(Machine):
         if line is None or not self._is_heeded(peer, at):
             return
         self._trees.make_eager(frame.room, peer)
-        line.pruned.pop(frame.room, None)
+        line.grafted(frame.room)
         seen, raw = self._relayed.get(frame.id), self._relayed.raw(frame.id)
-        if seen is None or raw is None or seen.room != frame.room or line.slow_s is not None:
+        if seen is None or raw is None or seen.room != frame.room or line.is_slow:
             return
         if seen.hops < TREE_HOPS_MAX and self._resent.allows(peer, len(raw), at.now_s):
             self._send_relay(peer, relay_frame(seen.hops + 1, raw), at)
@@ -401,12 +347,8 @@ class Broadcast(Machine):
 
     def _taken(self, peer: PeerId, frame: Taken, _at: Instant) -> None:
         line = self._lines.get(peer)
-        if line is None or not line.acknowledged <= frame.size_bytes <= line.sent:
-            return
-        line.acknowledged = frame.size_bytes
-        if line.slow_s is not None and line.sent - line.acknowledged <= LINK_UNACKNOWLEDGED_BYTES_MAX // 2:
-            line.slow_s = None
-            line.slow_told = False
+        if line is not None:
+            line.taken(frame.size_bytes)
 
     # Time ----------------------------------------------------------------------------------------
 
@@ -417,30 +359,19 @@ class Broadcast(Machine):
                 names, line.names = line.names, {}
                 for room, entries in names.items():
                     self._send(peer, IHave(room=room, entries=tuple(entries)))
-                self._look_if_slow(peer, line, at)
+                # Names go to a slow peer as long as anything is said: this comes by while it matters.
+                if line.is_slow_for_long(at.now_s):
+                    self.outbox.append(PeerSlow(peer=peer))
             return
         self._graft_at_s = None
         asks, guilty = self._awaited.take_due(at.now_s, self._graft_wait_s)
         for name, room, peer in asks:
             self._graft(room, peer, name, at)
         for peer in guilty:
-            self._blame(peer, at)
+            if self._lines[peer].broke_its_word(at.now_s):
+                fault = Fault(reason="protocol", detail="announces batches that it does not send")
+                self.outbox.append(PeerFaulted(peer=peer, fault=fault))
         self._set_graft_timer(at)
-
-    def _look_if_slow(self, peer: PeerId, line: _Line, at: Instant) -> None:
-        # Names go to a slow peer as long as anything is said, so this timer is there while it matters.
-        if line.slow_s is not None and not line.slow_told and at.now_s - line.slow_s >= SLOW_S:
-            line.slow_told = True
-            self.outbox.append(PeerSlow(peer=peer))
-
-    def _blame(self, peer: PeerId, at: Instant) -> None:
-        line = self._lines[peer]
-        if at.now_s - line.unmet_s > 60.0:
-            line.unmet, line.unmet_s = 0, at.now_s
-        line.unmet += 1
-        if line.unmet > TREE_UNANSWERED_MAX:
-            line.unmet = 0
-            self.outbox.append(PeerFaulted(peer=peer, fault=Fault(reason="protocol", detail="announces what is not")))
 
     def _set_graft_timer(self, at: Instant) -> None:
         due_s = self._awaited.next_due_s()

@@ -1,0 +1,86 @@
+"""One link of the tree: how far its reader is, and what is remembered of it by room."""
+
+from __future__ import annotations
+
+from tests.support.fakelink import lobby
+from zmqchat.model.ids import RoomId
+from zmqchat.model.limits import LINK_UNACKNOWLEDGED_BYTES_MAX, TREE_UNANSWERED_MAX
+from zmqchat.protocol.lines import OPTIMISE_AFTER, ROOMS_MAX, SLOW_S, TAKEN_BYTES, UNMET_S, Line
+
+ROOM = lobby()
+
+
+def test_a_reader_says_how_far_it_is_now_and_then() -> None:
+    """The sum of all, once per TAKEN_BYTES."""
+    line = Line()
+    assert line.read(TAKEN_BYTES - 1) is None
+    assert line.read(1) == TAKEN_BYTES
+    assert line.read(10) is None
+    assert line.read(TAKEN_BYTES) == 2 * TAKEN_BYTES + 10
+
+
+def test_a_peer_over_its_budget_is_slow_until_half_is_acknowledged() -> None:
+    """What it can't have read does not count."""
+    line = Line()
+    line.sent(LINK_UNACKNOWLEDGED_BYTES_MAX, 0.0)
+    assert not line.is_slow
+    line.sent(1, 0.0)
+    assert line.is_slow
+    for claim in (2 * LINK_UNACKNOWLEDGED_BYTES_MAX, LINK_UNACKNOWLEDGED_BYTES_MAX // 4, 0):
+        line.taken(claim)
+        assert line.is_slow
+    line.taken(LINK_UNACKNOWLEDGED_BYTES_MAX // 2 + 1)
+    assert not line.is_slow
+
+
+def test_slowness_is_told_after_a_while_and_again() -> None:
+    """Once in SLOW_S as long as it lasts."""
+    line = Line()
+    line.dropped(0.0)
+    assert not line.is_slow, "nothing was under way"
+    line.sent(5, 1.0)
+    line.dropped(1.0)
+    assert line.is_slow and not line.is_slow_for_long(1.0 + SLOW_S / 2)
+    assert line.is_slow_for_long(1.0 + SLOW_S) and not line.is_slow_for_long(1.1 + SLOW_S)
+    assert line.is_slow_for_long(1.0 + 2 * SLOW_S)
+
+
+def test_prunes_are_remembered_for_a_while() -> None:
+    """Until the time is over, or the link is wanted again."""
+    line = Line()
+    assert not line.is_pruned(ROOM, 0.0, 1.0)
+    line.pruned(ROOM, 0.0)
+    assert line.is_pruned(ROOM, 0.9, 1.0) and not line.is_pruned(ROOM, 1.0, 1.0)
+    line.grafted(ROOM)
+    assert not line.is_pruned(ROOM, 0.1, 1.0)
+
+
+def test_promises_count_in_a_row() -> None:
+    """One that is not kept begins anew."""
+    line = Line()
+    kept = [line.promises(ROOM, fewer=True) for _ in range(OPTIMISE_AFTER)]
+    assert kept == [False] * (OPTIMISE_AFTER - 1) + [True]
+    for _ in range(OPTIMISE_AFTER - 1):
+        assert not line.promises(ROOM, fewer=True)
+    assert not line.promises(ROOM, fewer=False)
+    assert not line.promises(ROOM, fewer=True)
+
+
+def test_rooms_are_bounded() -> None:
+    """A peer that names rooms without end makes a line forget, and no more."""
+    line = Line()
+    for index in range(ROOMS_MAX + 1):
+        room = RoomId(index.to_bytes(16, "big"))
+        line.pruned(room, 0.0)
+        line.promises(room, fewer=True)
+    assert not line.is_pruned(RoomId(bytes(16)), 0.0, 1.0)
+    assert len(line._pruned) == len(line._gains) == 1
+
+
+def test_broken_words_are_counted_by_the_minute() -> None:
+    """Some are lost on the way; too many in a minute are a fault, and then the count begins anew."""
+    line = Line()
+    broken = [line.broke_its_word(0.0) for _ in range(TREE_UNANSWERED_MAX + 2)]
+    assert broken == [False] * TREE_UNANSWERED_MAX + [True, False]
+    for _ in range(TREE_UNANSWERED_MAX):
+        assert not line.broke_its_word(UNMET_S + 1.0)

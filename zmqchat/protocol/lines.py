@@ -1,0 +1,141 @@
+"""Lines: what goes over one link of the tree, and how far its reader is.
+
+How it works. Both ends count the bytes of RELAY frames: the reader says TAKEN after every TAKEN_BYTES, so the sender
+knows what is under way. What passes the link's budget makes the peer slow until half of it is acknowledged:
+
+    quick --over LINK_UNACKNOWLEDGED_BYTES_MAX, or libzmq dropped something--> slow --TAKEN--> quick
+                                                                               slow for SLOW_S: told once
+
+Besides, a line remembers by room what is due to be announced, when PRUNE last left, and how often in a row the peer
+promised fewer hops than a batch took.
+"""
+
+from __future__ import annotations
+
+from zmqchat.model.ids import RoomId
+from zmqchat.model.limits import KIB, LINK_UNACKNOWLEDGED_BYTES_MAX, TREE_UNANSWERED_MAX
+from zmqchat.wire.tree_frames import Announced
+
+TAKEN_BYTES = 64 * KIB
+"""How often a reader says how far it is: seldom enough to cost chat nothing, often against the link's budget."""
+
+SLOW_S = 10.0
+"""How long a slow peer keeps its place in the overlay."""
+
+OPTIMISE_AFTER = 8
+"""How often in a row a lazy link must promise fewer hops. Authors in different places want different trees: what is
+better for one batch alone makes the tree restless, and a restless tree has holes."""
+
+ROOMS_MAX = 256
+"""Rooms of which a line remembers prunes and promises; beyond it, it begins anew, at the cost of a PRUNE too many."""
+
+UNMET_S = 60.0
+
+
+class Line:
+    """One link.
+
+    names  to be announced, by room
+    """
+
+    __slots__ = (
+        "_acknowledged",
+        "_gains",
+        "_pruned",
+        "_read",
+        "_sent",
+        "_slow_s",
+        "_told",
+        "_unmet",
+        "_unmet_s",
+        "names",
+    )
+
+    def __init__(self) -> None:
+        self.names: dict[RoomId, list[Announced]] = {}
+        self._pruned: dict[RoomId, float] = {}
+        self._gains: dict[RoomId, int] = {}
+        self._sent = self._acknowledged = 0
+        self._read = self._told = 0
+        self._slow_s: float | None = None
+        self._unmet = 0
+        self._unmet_s = 0.0
+
+    # How far ------------------------------------------------------------------------------------
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the peer gets names only."""
+        return self._slow_s is not None
+
+    def read(self, size_bytes: int) -> int | None:
+        """A batch of this size came; what is to be said in TAKEN, None for nothing yet."""
+        self._read += size_bytes
+        if self._read - self._told < TAKEN_BYTES:
+            return None
+        self._told = self._read
+        return self._read
+
+    def sent(self, size_bytes: int, now_s: float) -> None:
+        """A batch of this size went out."""
+        self._sent += size_bytes
+        if self._sent - self._acknowledged > LINK_UNACKNOWLEDGED_BYTES_MAX and self._slow_s is None:
+            self._slow_s = now_s
+
+    def dropped(self, now_s: float) -> None:
+        """Something that was sent is lost."""
+        if self._sent > self._acknowledged and self._slow_s is None:
+            self._slow_s = now_s
+
+    def taken(self, size_bytes: int) -> None:
+        """The peer says that it has read so much in all; what can't be is ignored."""
+        if self._acknowledged <= size_bytes <= self._sent:
+            self._acknowledged = size_bytes
+            if self._sent - size_bytes <= LINK_UNACKNOWLEDGED_BYTES_MAX // 2:
+                self._slow_s = None
+
+    def is_slow_for_long(self, now_s: float) -> bool:
+        """Whether the peer has been slow for SLOW_S; said once in as long."""
+        if self._slow_s is None or now_s - self._slow_s < SLOW_S:
+            return False
+        self._slow_s = now_s
+        return True
+
+    # By room ------------------------------------------------------------------------------------
+
+    def pruned(self, room: RoomId, now_s: float) -> None:
+        """PRUNE has left."""
+        if len(self._pruned) >= ROOMS_MAX:
+            self._pruned.clear()
+        self._pruned[room] = now_s
+
+    def grafted(self, room: RoomId) -> None:
+        """The link is wanted again, at either end."""
+        self._pruned.pop(room, None)
+
+    def is_pruned(self, room: RoomId, now_s: float, within_s: float) -> bool:
+        """Whether PRUNE left so short a time ago."""
+        pruned_s = self._pruned.get(room)
+        return pruned_s is not None and now_s - pruned_s < within_s
+
+    def promises(self, room: RoomId, *, fewer: bool) -> bool:
+        """The peer could have brought a batch over fewer hops, or not; whether it has, often enough in a row."""
+        gains = self._gains.pop(room, 0) + 1
+        if not fewer or gains >= OPTIMISE_AFTER:
+            return fewer
+        if len(self._gains) >= ROOMS_MAX:
+            self._gains.clear()
+        self._gains[room] = gains
+        return False
+
+    # Faults -------------------------------------------------------------------------------------
+
+    def broke_its_word(self, now_s: float) -> bool:
+        """The peer did not send what it had announced; whether that is once too often."""
+        if now_s - self._unmet_s > UNMET_S:
+            self._unmet, self._unmet_s = 0, now_s
+        self._unmet += 1
+        if self._unmet <= TREE_UNANSWERED_MAX:
+            return False
+        self._unmet = 0
+        return True
