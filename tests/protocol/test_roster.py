@@ -104,6 +104,16 @@ def test_a_forged_record_is_refused_and_blamed_on_its_sender() -> None:
     assert ann.faults[0].fault.reason == "signature"
 
 
+def test_members_without_a_link_are_told_to_the_address_book() -> None:
+    """Where a record says that its owner is, is hearsay for who dials; not loopback, and nobody who is linked."""
+    net = RosterNet()
+    ann, bob = pair(net)
+    assert not ann.sighted
+    endpoints = (Endpoint("127.0.0.1", 1, 2, 3), Endpoint("10.9.9.9", 42100, 42101, 42102))
+    tell(ann, bob, signed(member("carol")._replace(endpoints=endpoints)))
+    assert [(s.endpoint, s.peer, s.source) for s in ann.sighted] == [(endpoints[1], peer_of("carol"), "exchange")]
+
+
 def test_a_record_of_nobody_is_refused() -> None:
     """An id that no key can have, and bytes that are no record, are faults."""
     net = RosterNet()

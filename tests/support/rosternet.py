@@ -14,7 +14,7 @@ from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import MeshId, PeerId, RoomId, is_peer_id
 from zmqchat.protocol.effects import Effect, SetTimer
-from zmqchat.protocol.facts import Fact, FrameReceived, Instant, NodeStarted, TimerFired
+from zmqchat.protocol.facts import Fact, FrameReceived, Instant, NodeStarted, PeerSighted, TimerFired
 from zmqchat.protocol.liveness import Liveness
 from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.protocol.mesh import Mesh
@@ -54,6 +54,7 @@ class _Links(Machine):
             PeerUnlinked: lambda fact, _at: self.linked.discard(fact.peer),
             SendFrame: lambda fact, _at: node.net.carry(node, fact.peer, fact.payload),
             PeerFaulted: lambda fact, _at: node.faults.append(fact),
+            PeerSighted: lambda fact, _at: node.sighted.append(fact),
             MemberLive: lambda fact, at: node.told.append((at.now_s, fact)),
             MemberDead: lambda fact, at: node.told.append((at.now_s, fact)),
         }
@@ -76,6 +77,7 @@ class RosterNode:
         self.rng = Random(f"{net.seed} {name}")
         self.alive = True
         self.faults: list[PeerFaulted] = []
+        self.sighted: list[PeerSighted] = []
         self.told: list[tuple[float, Fact]] = []
         self.sent: list[tuple[PeerId, bytes]] = []
         self.timers: dict[tuple[Hashable, ...], float] = {}

@@ -27,6 +27,7 @@ from zmqchat.model.faults import Fault
 from zmqchat.model.ids import MeshId, PeerId, RoomId
 from zmqchat.model.limits import (
     ENDPOINTS_PER_PEER_MAX,
+    FULL_MESH_MEMBERS_MAX,
     GOSSIP_LINKS_MAX,
     NUMBER_MAX,
     RECORD_BYTES_MAX,
@@ -39,7 +40,7 @@ from zmqchat.model.limits import (
 from zmqchat.protocol.addressbook import is_loopback, is_usable
 from zmqchat.protocol.data_facts import RoomJoined, RoomLeft
 from zmqchat.protocol.effects import SetTimer
-from zmqchat.protocol.facts import EndpointsChanged, Instant, NodeStarted, TimerFired
+from zmqchat.protocol.facts import EndpointsChanged, Instant, NodeStarted, PeerSighted, TimerFired
 from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame, Size
 from zmqchat.protocol.recordpool import RecordPool
 from zmqchat.protocol.roster_facts import ROSTER_FEATURE, MemberLive, MemberUpdated, Refute
@@ -174,7 +175,7 @@ class Roster(Machine):
         """Where a member says that it is: hearsay, that only a door proves. Loopback ones stay on their machine."""
         record = self.record(peer)
         told = record.endpoints if record is not None else ()
-        loopback = all(is_loopback(e.host) for e in self._endpoints)
+        loopback = bool(self._endpoints) and all(is_loopback(e.host) for e in self._endpoints)
         return tuple(e for e in told if is_usable(e, loopback=loopback))
 
     def pick(self, count: int, exclude: Iterable[PeerId] = ()) -> list[PeerId]:
@@ -359,6 +360,10 @@ class Roster(Machine):
         self.outbox.append(MemberUpdated(peer=owner))
         if not was_live:
             self.outbox.append(MemberLive(peer=owner))
+        if owner not in self._links and self.table.live_count < FULL_MESH_MEMBERS_MAX:
+            # In a full mesh everybody is dialled; in a partial one the overlay asks where somebody is.
+            for endpoint in self.endpoints_of(owner):
+                self.outbox.append(PeerSighted(endpoint=endpoint, peer=owner, source="exchange"))
         if news:
             if not self._news:
                 self.outbox.append(SetTimer(name=(self.timer, "news"), at_s=at.now_s + GOSSIP_DELAY_S))
