@@ -79,11 +79,8 @@ class Exchange(Machine):
     def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
         if fact.name[1] == "round":
             self._fresh.update(dict.fromkeys(sorted(self._peers.linked)))
-        for peer in self._fresh:
-            self._tell(peer, self._everybody())
-        for peer in sorted(self._peers.linked):
-            if peer not in self._fresh:
-                self._tell(peer, [p for p in self._news if p != peer])
+        self._tell_all(list(self._fresh), self._everybody())
+        self._tell_all([peer for peer in sorted(self._peers.linked) if peer not in self._fresh], list(self._news))
         self._fresh.clear()
         self._news.clear()
         self.outbox.append(SetTimer(name=(self.timer, "round"), at_s=at.now_s + self._config.peer_exchange_s))
@@ -92,20 +89,35 @@ class Exchange(Machine):
         linked = sorted(self._peers.linked)
         if self._is_partial():
             return linked
-        others = [p for p, target in self._peers.book.peers() if target.lost_s is not None and p not in linked]
+        known = self._peers.linked
+        others = [p for p, target in self._peers.book.peers() if target.lost_s is not None and p not in known]
         return (linked + others)[:ENTRIES_MAX]
 
-    def _tell(self, to: PeerId, about: list[PeerId]) -> None:
-        loopback = self._peers.reached_over_loopback(to)
+    def _tell_all(self, receivers: list[PeerId], about: list[PeerId]) -> None:
+        """Tell each of these peers of the others; entries, and frames that several get, are made once."""
+        named = set(about)
+        entries: dict[bool, list[PeerEntry]] = {}
+        frames: dict[bool, bytes] = {}
+        for to in receivers:
+            loopback = self._peers.reached_over_loopback(to)
+            if loopback not in entries:
+                entries[loopback] = self._entries(about, loopback)
+                frames[loopback] = encode(PeersFrame(entries=tuple(entries[loopback])))
+            told, frame = entries[loopback], frames[loopback]
+            if to in named:
+                told = [entry for entry in told if entry.peer != to]
+                frame = encode(PeersFrame(entries=tuple(told)))
+            if told:
+                self.outbox.append(SendFrame(peer=to, payload=frame))
+
+    def _entries(self, about: list[PeerId], loopback: bool) -> list[PeerEntry]:
         entries: list[PeerEntry] = []
         for peer in about:
             target = self._peers.book.of(peer)
-            if peer == to or target is None:
-                continue
-            places = tuple(e for e in target.endpoints if is_usable(e, loopback=loopback) and "%" not in e.host)
-            entries.append(PeerEntry(peer=peer, linked=self._peers.is_linked(peer), endpoints=places))
-        if entries:
-            self.outbox.append(SendFrame(peer=to, payload=encode(PeersFrame(entries=tuple(entries)))))
+            if target is not None:
+                places = tuple(e for e in target.endpoints if is_usable(e, loopback=loopback) and "%" not in e.host)
+                entries.append(PeerEntry(peer=peer, linked=self._peers.is_linked(peer), endpoints=places))
+        return entries
 
     def _told(self, peer: PeerId, frame: PeersFrame, _at: Instant) -> None:
         loopback = self._peers.reached_over_loopback(peer)
