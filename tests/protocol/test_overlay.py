@@ -11,6 +11,7 @@ from tests.support.fakelink import peer_of
 from tests.support.overlays import PARTIAL_AT_ONCE, OverlayNet, OverlayNode
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
+from zmqchat.protocol.facts import PeerSighted
 from zmqchat.protocol.machine import FrameHandler, MeshSwitched, PeerLinked, PeerSlow, Welcomed
 from zmqchat.protocol.overlay import WORD_S
 from zmqchat.protocol.views import Standing
@@ -313,6 +314,18 @@ def test_a_switch_is_told_once_each_way() -> None:
         MeshSwitched(partial=True),
         MeshSwitched(partial=False),
     ]
+
+
+def test_members_without_a_link_are_dialled_when_the_mesh_is_full_again() -> None:
+    """The member table knows where they are, though nobody here has ever dialled them."""
+    net = OverlayNet(config=replace(Config(), full_mesh_max=6, full_mesh_again=4))
+    node = net.add(diallable=False)
+    others = [net.add(diallable=False) for _ in range(6)]
+    net.link(node, others[0])
+    net.run(6.0)
+    net.kill(others[2:])
+    net.run(6.0)
+    assert {fact.peer for fact in node.told if isinstance(fact, PeerSighted)} == {others[1].peer}
 
 
 def test_frames_of_the_overlay_decode_as_they_were_sent() -> None:

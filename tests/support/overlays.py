@@ -19,7 +19,7 @@ from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId, RoomId
 from zmqchat.protocol.effects import SetTimer
-from zmqchat.protocol.facts import Fact, Instant, NodeStarted, TimerFired
+from zmqchat.protocol.facts import Fact, Instant, NodeStarted, PeerSighted, TimerFired
 from zmqchat.protocol.machine import (
     OVERLAY_FEATURE,
     DialsFailed,
@@ -125,7 +125,7 @@ class OverlayNode:
                 self.net.dial(self, item)
             elif isinstance(item, LinkUnwanted):
                 self.net.later(item.linger_s, partial(self.net.unlink, self.peer, item.peer, "surplus"))
-            elif isinstance(item, MeshSwitched):
+            elif isinstance(item, (MeshSwitched, PeerSighted)):
                 self.told.append(item)
             elif isinstance(item, SetTimer) and item.at_s is not None:
                 self._timer += 1

@@ -37,7 +37,7 @@ from zmqchat.model.limits import (
 )
 from zmqchat.protocol.addressbook import is_loopback, is_usable
 from zmqchat.protocol.effects import SetTimer
-from zmqchat.protocol.facts import EndpointsChanged, Instant, NodeStarted, StopRequested, TimerFired
+from zmqchat.protocol.facts import EndpointsChanged, Instant, NodeStarted, PeerSighted, StopRequested, TimerFired
 from zmqchat.protocol.machine import (
     OVERLAY_FEATURE,
     DialsFailed,
@@ -246,6 +246,9 @@ class Overlay(Machine):
                 if link.standing is not Standing.PARTING:
                     link.standing, link.due_s = Standing.NEIGHBOUR, None
             self.outbox.append(MeshSwitched(partial=False))
+            for peer in self._census.pick(self._config.full_mesh_again, self.active.links):
+                places = self._census.endpoints_of(peer)
+                self.outbox += [PeerSighted(endpoint=place, peer=peer, source="exchange") for place in places]
 
     def _end_what_is_over(self, at: Instant) -> None:
         self.seeking.end_late_wishes(at)
