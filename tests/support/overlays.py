@@ -55,7 +55,7 @@ class CensusOfAll:
 
     def pick(self, count: int, exclude: Iterable[PeerId] = ()) -> Sequence[PeerId]:
         """Live members at random."""
-        exclude = {*exclude}
+        exclude = {self._me, *exclude}
         picked: list[PeerId] = []
         for _ in range(8 * count):
             node = self._net.rng.choice(self._net.alive)
