@@ -287,3 +287,29 @@ def test_of_many_nodes_every_tenth_is_watched() -> None:
     world = World(Options(seed=1, nodes=51), plans, Watch((), None))
     assert world.watched == (0, 10, 20, 30, 40, 50)
     assert World(Options(seed=1, nodes=50), plans[1:], Watch((), None)).watched == tuple(range(50))
+
+
+def test_texts_cross_subnets_by_who_sits_in_both() -> None:
+    """Hosts that can't dial each other hold the same in the end, through the one between them."""
+    east, both, west = (NodePlan(subnets=subnets) for subnets in (("east",), ("east", "west"), ("west",)))
+    world, users = worlds(5, east, east, both, west, west)
+    linked = [node.process.machines.peers.linked for node in world.nodes if node.process is not None]
+    assert [len(peers) for peers in linked] == [2, 2, 4, 2, 2]
+    world.say(0, "lobby", "from the east")
+    world.say(4, "lobby", "from the west")
+    within(world, lambda: all(len(users.seen_by(node)) == 2 for node in range(5)), 60.0)
+
+
+def test_who_is_behind_a_translator_dials_out_and_hears_all() -> None:
+    """Nobody can dial it: it keeps the links that it opened itself, and batches are pushed to it over them."""
+    plans = (NodePlan(subnets=("office",)), NodePlan(subnets=("office",)), NodePlan(subnets=("home",), contacts=(0,)))
+    world, users = worlds(3, *(NodePlan(subnets=plan.subnets, contacts=plan.contacts, start_s=None) for plan in plans))
+    for subnet in world.network.conditions.subnets.values():
+        subnet.routed = True
+    world.network.conditions.subnets["home"].nat = True
+    for node in range(3):
+        world.restart(node)
+    within(world, lambda: world.is_online(2, 0) and world.is_online(2, 1), 30.0)
+    world.say(0, "lobby", "out")
+    world.say(2, "lobby", "in")
+    within(world, lambda: all(len(users.seen_by(node)) == 2 for node in range(3)), 30.0)
