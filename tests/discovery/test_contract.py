@@ -178,3 +178,18 @@ async def test_the_self_test_sends_and_hears_on_each_interface(network: Network)
     assert [(probe.address, probe.sent, probe.heard, probe.problem) for probe in probes] == [
         (LOOPBACK, True, True, None)
     ]
+
+
+async def test_a_quiet_node_is_not_found_and_finds_others(network: Network) -> None:
+    """Who does not advertise hears of the others and is heard of by nobody, until it advertises again."""
+    quiet, mine = await network.start(1)
+    _, friend = await network.start(2)
+    await friend.until_sighted(1)
+    quiet.advertise(False)
+    quiet.advertise(False)
+    _, newcomer = await network.start(3)
+    await mine.until_sighted(3)
+    await newcomer.until_sighted(2)
+    assert not newcomer.of(1)
+    quiet.advertise(True)
+    await newcomer.until_sighted(1)

@@ -109,6 +109,9 @@ class Discovery(Protocol):
     async def update(self, announcement: Announcement) -> None:
         """Announce this from now on instead."""
 
+    def advertise(self, on: bool) -> None:
+        """Announce this node, as from the start, or be quiet; browsing goes on."""
+
     def refresh(self) -> None:
         """Ask again at once and tell of everybody heard from now on: after a sleep, or when the user asks."""
 

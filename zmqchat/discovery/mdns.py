@@ -85,6 +85,8 @@ class MdnsDiscovery:
         self._browser: Browser | None = None
         self._used: tuple[Interface, ...] = ()
         self._announced: AsyncServiceInfo | None = None
+        self._advertising = True
+        self._sending: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Future[None]] = set()
         self._follower: asyncio.Task[None] | None = None
@@ -118,6 +120,14 @@ class MdnsDiscovery:
         self._announcement = announcement
         if self._zeroconf is not None:
             await self._announce()
+
+    def advertise(self, on: bool) -> None:
+        """Announce, or say goodbye and be quiet; browsing goes on."""
+        if on == self._advertising:
+            return
+        self._advertising = on
+        if self._zeroconf is not None:
+            self._keep(asyncio.create_task(self._announce(), name="zmqchat discovery announces or is quiet"))
 
     def refresh(self) -> None:
         """Ask again at once, and trust nothing heard before."""
@@ -235,8 +245,15 @@ class MdnsDiscovery:
         self._browser.ask_again()
 
     async def _announce(self) -> None:
-        """Multicast our record with the addresses of now, three times in half a second."""
+        """Multicast our record with the addresses of now, three times in half a second; its end where we are quiet."""
         assert self._zeroconf is not None and self._announcement is not None
+        if not self._advertising:
+            announced, self._announced = self._announced, None
+            if announced is not None:
+                if self._sending is not None:
+                    self._sending.cancel()  # its last repetition would come after the goodbye
+                self._keep(asyncio.ensure_future(await self._zeroconf.async_unregister_service(announced)))
+            return
         info = AsyncServiceInfo(
             SERVICE_TYPE,
             self._instance,
@@ -250,7 +267,8 @@ class MdnsDiscovery:
         else:
             sending = await self._zeroconf.async_update_service(info)
         self._announced = info
-        self._keep(asyncio.ensure_future(sending))
+        self._sending = asyncio.ensure_future(sending)
+        self._keep(self._sending)
         self._keep(asyncio.create_task(self._check_heard(), name="zmqchat discovery checks multicast"))
 
     async def _check_heard(self) -> None:

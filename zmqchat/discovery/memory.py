@@ -44,6 +44,7 @@ class MemoryDiscovery:
         self._interfaces = _interfaces(hosts)
         self._announcement: Announcement | None = None
         self._heard: dict[Endpoint, None] = {}
+        self._advertising = True
         self._sightings = 0
         self._ignored = 0
         self._last_problem: str | None = None
@@ -68,6 +69,12 @@ class MemoryDiscovery:
         """Announce this from now on instead."""
         self._announcement = announcement
         self._announce()
+
+    def advertise(self, on: bool) -> None:
+        """Announce, or be quiet; browsing goes on."""
+        if on != self._advertising:
+            self._advertising = on
+            self._announce()
 
     def refresh(self) -> None:
         """Ask again at once, and trust nothing heard before."""
@@ -119,6 +126,8 @@ class MemoryDiscovery:
         """Take what the other announces as a record."""
         mine, theirs = self._announcement, speaker._announcement
         if mine is None or theirs is None or not self._interfaces or not speaker._interfaces:
+            return
+        if not speaker._advertising:
             return
         if mine.mesh != theirs.mesh:
             self._ignored += 1

@@ -33,6 +33,9 @@ class QuietDiscovery:
         """Only `hosts` matters here."""
         self._only = announcement.hosts
 
+    def advertise(self, on: bool) -> None:
+        """Nothing is announced in any case."""
+
     def refresh(self) -> None:
         """Look at the interfaces again."""
         self._watcher.rescan()

@@ -282,6 +282,12 @@ SUSPECTS_MAX: Final = 4_096
 GOSSIP_LINKS_MAX: Final = 12
 """Links that news of members is passed to: all of a partial mesh, a sample of a full one."""
 
+ADVERTISERS: Final = 16
+"""Nodes of a partial mesh that announce themselves by mDNS at a time: 10,000 records would drown a network."""
+
+LONELY_LINKS: Final = 3
+"""A node with fewer links announces itself in any case."""
+
 # Sync --------------------------------------------------------------------------------------------
 
 PAGE_BYTES_MAX: Final = BATCH_BYTES_MAX

@@ -31,7 +31,7 @@ from zmqchat.node.machine_id import boot_id, machine_id
 from zmqchat.node.remembered import RememberedPeers
 from zmqchat.node.runner import Runner
 from zmqchat.node.settings import DEFAULT_MESH, Settings
-from zmqchat.protocol.effects import PeerReported, PutRow
+from zmqchat.protocol.effects import Advertise, PeerReported, PutRow
 from zmqchat.protocol.facts import EndpointsChanged, NodeStarted, PeerSighted
 from zmqchat.store.lmdb_store import LmdbStore, open_store
 from zmqchat.store.store import StoreOutcome
@@ -77,6 +77,7 @@ class Opened:
         """Tell the machines that the node is up, and where peers may be."""
         self.started_s = self.runner.now().now_s
         self.runner.on_wake = self.discovery.refresh
+        self.runner.on({Advertise: lambda effect: self.discovery.advertise(effect.on)})
         self.runner.start_watch()
         self.runner.feed(NodeStarted(endpoints=self.endpoints(), ports=self.ports))
         for address in self.settings.peers:

@@ -15,6 +15,7 @@ from zmqchat.history.crypto import Crypto
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.admission import Admission, Self
+from zmqchat.protocol.advertising import Advertising
 from zmqchat.protocol.data import DataMachines
 from zmqchat.protocol.exchange import Exchange
 from zmqchat.protocol.faultcounts import FaultCounts
@@ -134,7 +135,8 @@ def assemble(
         is_live=roster.is_live,
     )
     net: tuple[Machine, ...] = (admission, peers, overlay, reach, presence, exchange, inquiry, faults)
-    members: tuple[Machine, ...] = (roster, liveness, RosterSync(me.peer, config, rng, roster))
+    advertising = Advertising(me.peer, lambda: overlay.is_partial, lambda: roster.live_count)
+    members: tuple[Machine, ...] = (roster, liveness, RosterSync(me.peer, config, rng, roster), advertising)
     mesh = Mesh((*net, *members, *data.machines), peers, presence)
     return Machines(
         mesh, admission, peers, overlay, reach, presence, roster, liveness, exchange, inquiry, faults, data, tokens

@@ -95,6 +95,13 @@ class OpenFeed(Effect):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Advertise(Effect):
+    """Have discovery announce this node, or be quiet; it announces until told otherwise, and always listens."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetTopics(Effect):
     """The rooms that all our SUBs subscribe to from now on."""
 

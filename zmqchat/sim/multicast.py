@@ -1,7 +1,8 @@
 """Discovery in a simulated network: within a subnet, whoever starts is heard by all, and hears of all.
 
 As mDNS does, it repeats itself a few times, since multicast is lost easily; it tells a door and a peer id, no more.
-What a node says reaches those that discover and that the network lets it reach at that moment.
+In a large mesh only those announce themselves whom `Advertising` has chosen. What a node says reaches those that
+discover and that the network lets it reach at that moment.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Multicast:
     def _sight(self, listener: int, speaker: int, subnet: str) -> None:
         process = self._world.nodes[listener].process
         node = self._world.nodes[speaker]
-        if process is not None and node.is_responsive:
+        if process is not None and node.is_responsive and node.process is not None and node.process.advertises:
             host = self._world.network.conditions.host_in(speaker, subnet)
             sighted = PeerSighted(endpoint=Endpoint(host, DOORS_PORT), peer=node.peer, source="mdns")
             self._world.schedule.after(0.001 + 0.02 * self._rng.random(), process.feed, sighted)

@@ -22,6 +22,7 @@ from zmqchat.protocol.assembly import assemble
 from zmqchat.protocol.data_effects import OwnFailed, OwnStored
 from zmqchat.protocol.effects import (
     Admit,
+    Advertise,
     AnswerDoor,
     CloseDirect,
     CloseDoor,
@@ -91,6 +92,7 @@ class Process:
         self.dialling_feeds: dict[PeerId, int] = {}
         self.accepted: dict[Connection, None] = {}
         self.subscribers: dict[Connection, None] = {}
+        self.advertises = True
         self._world = world
         self._schedule = world.schedule
         self._node = node
@@ -184,6 +186,7 @@ class Process:
             CloseDirect: lambda effect: self._close_direct(effect.peer),
             OpenFeed: partial(network.open_feed, self),
             SetTopics: lambda effect: self._set_topics(effect.rooms),
+            Advertise: self._advertise,
         }
 
     def _apply(self) -> None:
@@ -194,6 +197,9 @@ class Process:
             applier = appliers.get(type(effect))
             if applier is not None:
                 applier(effect)
+
+    def _advertise(self, effect: Advertise) -> None:
+        self.advertises = effect.on
 
     def _expel(self, peer: PeerId) -> None:
         network = self._world.network
