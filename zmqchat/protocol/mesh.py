@@ -9,7 +9,8 @@ peers send, and pings and HAVEs beyond their pace, is sorted out before. Nothing
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import PeerId
@@ -43,6 +44,11 @@ class Mesh:
         self._have_pace = Pace(HAVE_BYTES_PER_S_MAX)
         self.unknown_frames = 0
         self.routed = 0
+        self._special: dict[type[Fact], Callable[[Any, Instant, deque[Item]], None]] = {
+            FrameReceived: self._frame,
+            TimerFired: self._fired,
+            FeedReceived: self._feed,
+        }
         for machine in self._machines:
             for fact_type, handler in machine.facts.items():
                 if fact_type is TimerFired:
@@ -82,41 +88,30 @@ class Mesh:
         return effects
 
     def _drain(self, queue: deque[Item], at: Instant) -> None:
+        special, by_fact = self._special, self._by_fact
         while queue:
             item = queue.popleft()
             if isinstance(item, Effect):
                 self._effects.append(item)
-            else:
-                self._route(item, at, queue)
+                continue
+            self.routed += 1
+            kind = type(item)
+            route = special.get(kind)
+            if route is not None:
+                route(item, at, queue)
+            elif kind in by_fact:
+                _hand_out(item, by_fact[kind], at, queue)
 
-    def _route(self, fact: Fact, at: Instant, queue: deque[Item]) -> None:
-        self.routed += 1
-        handlers = self._by_fact.get(type(fact), ())
-        if isinstance(fact, FrameReceived):
-            self._frame(fact, at, queue)
-            return
-        if isinstance(fact, TimerFired):
-            owner = self._by_timer.get(str(fact.name[0]))
-            if owner is not None:
-                owner[1](fact, at)
-                _collect(owner[0], queue)
-            return
-        if isinstance(fact, FeedReceived):
-            if not self._peers.is_linked(fact.peer):
-                return
+    def _fired(self, fact: TimerFired, at: Instant, queue: deque[Item]) -> None:
+        owner = self._by_timer.get(str(fact.name[0]))
+        if owner is not None:
+            owner[1](fact, at)
+            _collect(owner[0], queue)
+
+    def _feed(self, fact: FeedReceived, at: Instant, queue: deque[Item]) -> None:
+        if self._peers.is_linked(fact.peer):
             self._heard(fact.peer, at, queue)
-        if len(handlers) == 1:
-            machine, handler = handlers[0]
-            handler(fact, at)
-            _collect(machine, queue)
-            return
-        items: list[Item] = []
-        for machine, handler in handlers:
-            handler(fact, at)
-            if machine.outbox:
-                items += machine.outbox
-                machine.outbox = []
-        queue.extendleft(reversed(items))
+            _hand_out(fact, self._by_fact.get(FeedReceived, ()), at, queue)
 
     def _heard(self, peer: PeerId, at: Instant, queue: deque[Item]) -> None:
         self._presence.heard(peer, at.now_s)
@@ -145,6 +140,23 @@ class Mesh:
         if owner is not None:
             owner[1](peer, frame, at)
             _collect(owner[0], queue)
+
+
+def _hand_out(fact: Fact, handlers: Sequence[tuple[Machine, FactHandler]], at: Instant, queue: deque[Item]) -> None:
+    """Give a fact to all that list it; what follows goes to the head of the queue, in their order."""
+    if len(handlers) == 1:
+        machine, handler = handlers[0]
+        handler(fact, at)
+        _collect(machine, queue)
+        return
+    items: list[Item] = []
+    for machine, handler in handlers:
+        handler(fact, at)
+        if machine.outbox:
+            items += machine.outbox
+            machine.outbox = []
+    if items:
+        queue.extendleft(reversed(items))
 
 
 def _collect(machine: Machine, queue: deque[Item]) -> None:
