@@ -86,7 +86,8 @@ def run(
         return draw(number, scenario=scenario, nodes=nodes, duration_s=duration_s, faults=wanted)
 
     if count is not None:
-        return _swarm([options_of(first + index) for index in range(count)], first, as_json=as_json)
+        line = _repeating(count, first, scenario, nodes, duration_s, wanted)
+        return _swarm([options_of(first + index) for index in range(count)], line, as_json=as_json)
     only = TraceFilter(node=node, room=room, message=message) if is_traced else None
     return _single(options_of(first), as_json=as_json, only=only, svg=svg, message=message, at_s=at_s)
 
@@ -136,10 +137,31 @@ def _record(outcome: Outcome) -> output.Record:
     }
 
 
-def _swarm(runs: list[Options], first: int, *, as_json: bool) -> int:
+def _repeating(
+    count: int,
+    first: int,
+    scenario: str | None,
+    nodes: int | None,
+    duration_s: float | None,
+    faults: tuple[str, ...] | None,
+) -> str:
+    """The command line that repeats a swarm."""
+    words = ["zmqchat", "sim", "--swarm", str(count), "--seed", str(first)]
+    given = (("--scenario", scenario), ("--nodes", nodes), ("--duration", duration_s))
+    words += [
+        word
+        for name, value in given
+        if value is not None
+        for word in (name, f"{value:g}" if isinstance(value, float) else str(value))
+    ]
+    words += ["--no-faults"] if faults == () else [word for fault in faults or () for word in ("--fault", fault)]
+    return " ".join(words)
+
+
+def _swarm(runs: list[Options], line: str, *, as_json: bool) -> int:
     """Exit code 0 only where all passed; the last line counts."""
     say = output.note if as_json else output.print_line
-    say(f"zmqchat sim --swarm {len(runs)} --seed {first}")
+    say(line)
     started_s = time.monotonic()
     facts = 0
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 IN_TOUCH: Final = frozenset({"drift", "latency", "skew", "slow-disk"})
 """The kinds of trouble that keep nobody from hearing at once that somebody has left."""
 
+UNSAID: Final = frozenset({"backup", "broken-disk", "fork", "full-disk"})
+"""Those with which a node may be in a room and say so before its next text only."""
+
 
 class Timelines(Base):
     """All members see the same texts in the same order."""
@@ -40,8 +43,8 @@ class Members(Base):
     """All members see who is in the room.
 
     Who leaves while others are out of touch is shown to them as a member still: once out of the room it tells them of
-    nothing there. And whose disk took no writes when it joined says so before its next text only. So where there is
-    such trouble, more or fewer may be shown than are in.
+    nothing there. And whose disk took no writes when it joined, or was set back to before it left, says that it is
+    there before its next text only. So where there is such trouble, more or fewer may be shown than are in.
     """
 
     name = "members"
@@ -55,8 +58,9 @@ class Members(Base):
                 assert machines is not None
                 seen = machines.data.membership.book(world.room(room)).members()
                 missing = [peer for peer in really if peer not in seen]
-                unheard = {"full-disk", "broken-disk"} & set(world.options.faults)
-                if (missing and not unheard) or (seen != really and IN_TOUCH.issuperset(world.options.faults)):
+                if (missing and UNSAID.isdisjoint(world.options.faults)) or (
+                    seen != really and IN_TOUCH.issuperset(world.options.faults)
+                ):
                     raise CheckFailed(f"node {node} sees {len(seen)} members in {room}, where {len(really)} are")
 
 
