@@ -190,3 +190,40 @@ def test_a_full_mesh_tells_nothing_merged() -> None:
     net.run(2.0)
     assert not [frame for node in (ann, bob, cat) for frame in holders_sent(node)]
     assert {payload[0] for node in (ann, bob, cat) for _peer, payload in node.sent} <= {22, 33, 40, 41, 42, 43, 44, 45}
+
+
+def test_a_holder_that_got_it_by_an_exchange_is_heard_of(net: FakeNet) -> None:
+    """Its parent died with the batch on the way: it fetches it over a lazy link, and tells the author that way."""
+    ann, bob, cat, dan = (net.node(name) for name in ("ann", "bob", "cat", "dan"))
+    for one, other in ((ann, bob), (ann, cat), (bob, dan), (cat, dan)):
+        net.link(one, other)
+    net.run(1.0)
+    for node in (ann, bob, cat, dan):
+        node.join()
+    net.run(1.0)
+    for node in (ann, bob, cat, dan):
+        node.say(node.name)
+        net.run(1.5)
+    (said,) = ann.say("first")
+    net.run(1.5)
+    parent = net.nodes[dan.data.broadcast.paths.towards(lobby(), ann.peer, said.log) or ann.peer]
+    assert parent in (bob, cat)
+    net.lose = lambda _a, b, payload, _feed: b is dan and payload[0] in (34, 35)
+    (said,) = ann.say("second")
+    net.run(0.002)
+    parent.kill()
+    net.run(5.0)
+    assert dan.texts()[-1] == "second"
+    assert dan.peer in ann.data.receipts.state(lobby(), said.log, said.number).held
+
+
+def test_claims_of_nothing_leave_nothing(net: FakeNet) -> None:
+    """A frame that tells of no holder makes no entry, whatever log it names."""
+    ann, bob = chain(net, "ann", "bob")
+    eve = Stranger(net, bob)
+    before = len(bob.data.merging._logs)
+    for log in range(500):
+        eve.send(
+            Holders(room=lobby(), author=ann.peer, log=log, branch=MAIN_BRANCH, holders=(Holder(peer_of("x"), 0),))
+        )
+    assert len(bob.data.merging._logs) == before

@@ -19,26 +19,27 @@ def batch(author: PeerId = ANN, log: int = 1) -> Seen:
 def test_the_newest_batch_shows_the_way() -> None:
     """By author and log; nothing is known of others."""
     paths = Paths()
-    paths.came(batch(), BOB)
+    paths.came((lobby(), ANN, 1), BOB)
     assert paths.towards(lobby(), ANN, 1) == BOB
     assert paths.towards(lobby(), ANN, 2) is None and paths.towards(lobby("other"), ANN, 1) is None
-    paths.came(batch(), CAT)
+    paths.came((lobby(), ANN, 1), CAT)
     assert paths.towards(lobby(), ANN, 1) == CAT
 
 
 def test_who_has_it_too_takes_over() -> None:
     """When the link goes, one in reserve leads on; when all are gone, none does."""
     paths = Paths()
-    paths.also(batch(), CAT)
-    paths.came(batch(), BOB)
-    for peer in (BOB, CAT, DAN):
-        paths.also(batch(), peer)
-    paths.unlink(CAT)
+    paths.also(batch(), CAT, 1)
+    paths.came((lobby(), ANN, 1), BOB)
+    for peer, hops in ((BOB, 1), (CAT, 3), (DAN, 2)):
+        paths.also(batch(), peer, hops)
     paths.unlink(BOB)
-    assert paths.towards(lobby(), ANN, 1) == DAN
+    assert paths.towards(lobby(), ANN, 1) == DAN, "it is nearer to the author"
     paths.unlink(DAN)
+    assert paths.towards(lobby(), ANN, 1) == CAT
+    paths.unlink(CAT)
     assert paths.towards(lobby(), ANN, 1) is None
-    paths.also(batch(), CAT)
+    paths.also(batch(), CAT, 1)
     assert paths.towards(lobby(), ANN, 1) == CAT
 
 
@@ -46,10 +47,10 @@ def test_paths_and_reserves_are_bounded() -> None:
     """The log that was heard of least recently is forgotten."""
     paths = Paths()
     for log in range(TREE_PATHS_MAX + 5):
-        paths.came(batch(log=log), BOB)
+        paths.came((lobby(), ANN, log), BOB)
         (size,) = paths.sizes()
         assert size.kept <= size.most
     assert paths.towards(lobby(), ANN, 0) is None and paths.towards(lobby(), ANN, TREE_PATHS_MAX + 4) == BOB
     for index in range(20):
-        paths.also(batch(log=100), peer_of(str(index)))
+        paths.also(batch(log=100), peer_of(str(index)), 1)
     assert len(paths._paths[(lobby(), ANN, 100)].reserve) == RESERVE_MAX

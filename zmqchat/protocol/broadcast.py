@@ -183,7 +183,7 @@ class Broadcast(Machine):
             self._new(peer, name, frame.batch, frame.hops, at)
         elif seen.peer != peer:
             # A second copy: the tree has a circle, and this link closes it.
-            self.paths.also(seen, peer)
+            self.paths.also(seen, peer, frame.hops - 1)
             if self._trees.is_drawn_by(seen.room, seen.author):
                 self._prune(seen.room, peer, at)
 
@@ -221,7 +221,7 @@ class Broadcast(Machine):
             return
         seen = Seen(batch.room, batch.author, batch.log, peer, hops, at.now_s)
         self._relayed.add(name, seen, raw)
-        self.paths.came(seen, peer)
+        self.paths.came((batch.room, batch.author, batch.log), peer)
         self._trees.heard(batch.room, batch.author, at.now_s)
         if peer in self._lines and not self._is_pruned(batch.room, peer, at):
             # Whoever brings what is new is the parent in the tree, but for what was on its way when PRUNE left.
@@ -233,7 +233,7 @@ class Broadcast(Machine):
             self.outbox.append(BatchReceived(peer=peer, raw=raw, pushed=True, batch=batch))
         for other, other_hops in awaited.hops.items() if awaited is not None else ():
             self._optimise(seen, other, other_hops, at)
-            self.paths.also(seen, other)
+            self.paths.also(seen, other, other_hops)
 
     def _is_stale(self, batch: Batch, at: Instant) -> bool:
         held = batch.end <= self._ledger.contiguous_end(batch.room, LogKey(batch.author, batch.log))
@@ -251,9 +251,10 @@ class Broadcast(Machine):
                 self._relayed.add(name, seen, batch.raw)
                 self._trees.heard(batch.room, batch.author, at.now_s)
                 self._forward(name, batch.room, batch.raw, 0, None, at)
-            elif len(self._awaited):
-                # It came by sync, or by the tree: nobody needs to be asked for it.
+            elif stored.peer is not None and partial and self._relayed.get(tree_id(batch.raw)) is None:
+                # It came by an exchange: nobody needs to be asked for it.
                 self._awaited.arrived(tree_id(batch.raw))
+                self.paths.came((batch.room, batch.author, batch.log), stored.peer)
 
     def _forward(self, name: bytes, room: RoomId, raw: bytes, hops: int, source: PeerId | None, at: Instant) -> None:
         eager, lazy = self._trees.split(room)
@@ -301,7 +302,7 @@ class Broadcast(Machine):
             if seen is None:
                 self._awaited.announced(name, frame.room, peer, hops, due_s, at.now_s)
             elif seen.room == frame.room:
-                self.paths.also(seen, peer)
+                self.paths.also(seen, peer, hops)
                 self._optimise(seen, peer, hops, at)
         self._set_graft_timer(at)
 

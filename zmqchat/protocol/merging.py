@@ -1,12 +1,12 @@
 """Merging: who holds what, gathered on the way to its author through a partial mesh.
 
-How it works. Who has stored a batch tells it to the link that the batch came by: a member by HAVE (`haves`), a relay
-that is not in the room by HOLDERS, within have_author_s. A relay gathers what its links tell of an author's log for
-have_merged_s, and sends it on as one frame towards the author, over the link that leads there (`paths`):
+How it works. Who has stored a batch tells it to the link that leads to the author: by HAVE (`haves`) where that is a
+member and a link of the tree, else by HOLDERS, within have_author_s. A relay gathers what its links tell of an
+author's log for have_merged_s, and sends it on as one frame, over the link that leads to the author (`paths`):
 
     told of a holder --known already to hold so much--> nothing
                      --news--> waiting --have_merged_s--> one HOLDERS frame; what does not fit waits for the next
-    the link towards the author goes: all of the log is told again, over another one
+    the link towards the author goes: all of the log is told again, over another one, as soon as one is known
 
 As only what rises is told on, a circle of links comes to rest by itself. The author takes it as HolderTold. Members
 that it is linked to speak for themselves; of others it is the relays' word: `sent.held` says what was heard, and
@@ -102,17 +102,24 @@ class Merging(Machine):
             room, key = stored.batch.room, stored.key
             if stored.peer is None or key.author == self._ledger.me:
                 continue
-            link = self._towards(room, key)
-            if link is not None and link not in self._interests.peers_in(room):
-                self._note((room, key), self._ledger.me, self._ledger.contiguous_end(room, key), at, soon=True)
+            place, end, link = (room, key), self._ledger.contiguous_end(room, key), self._towards(room, key)
+            if link is None or not self._hears_haves(room, link):
+                self._note(place, self._ledger.me, end, at, self._config.have_author_s)
+            elif self._note(place, self._ledger.me, end, at, None):
+                # Our HAVE says it; what may be left to do is to tell somebody else when that link goes.
+                self._logs[place].told = link
         self._set_timer(at)
+
+    def _hears_haves(self, room: RoomId, link: PeerId) -> bool:
+        """Whether that end of the link is in the room, and takes what we say there as coming from the tree."""
+        return link in self._interests.peers_in(room) and self._broadcast.is_eager(room, link)
 
     def _holds(self, fact: PeerHolds, at: Instant) -> None:
         if fact.key.author in (self._ledger.me, fact.peer) or not self._is_partial():
             return
         # Lazy links and the one that leads to the author have told, or will tell, somebody nearer to the author.
         if self._broadcast.is_eager(fact.room, fact.peer) and fact.peer != self._towards(fact.room, fact.key):
-            self._note((fact.room, fact.key), fact.peer, fact.end, at)
+            self._note((fact.room, fact.key), fact.peer, fact.end, at, self._config.have_merged_s)
             self._set_timer(at)
 
     def _told(self, peer: PeerId, frame: Holders, at: Instant) -> None:
@@ -122,27 +129,28 @@ class Merging(Machine):
             if holder in (self._ledger.me, frame.author) or not is_peer_id(holder):
                 continue
             if not mine:
-                self._note((frame.room, key), holder, end, at)
+                self._note((frame.room, key), holder, end, at, self._config.have_merged_s)
             elif holder == peer or not self._interests.is_linked(holder):
                 self.outbox.append(HolderTold(holder=holder, room=frame.room, key=key, end=end))
         self._set_timer(at)
 
-    def _note(self, place: _Place, holder: PeerId, end: int, at: Instant, *, soon: bool = False) -> None:
-        log = self._logs.get(place)
-        if log is None:
-            log = self._logs[place] = _Log()
+    def _note(self, place: _Place, holder: PeerId, end: int, at: Instant, wait_s: float | None) -> bool:
+        """Whether this is new; it is told on after wait_s, None for never."""
+        log = self._logs.get(place) or _Log()
         known = log.ends.get(holder)
         if end <= (known or 0):
-            return
+            return False
         if known is None:
             if len(log.ends) >= HOLDERS_PER_LOG_MAX or not self._has_room(place):
-                return
+                return False
             self._holders += 1
+            self._logs[place] = log
         log.ends[holder] = end
-        log.news[holder] = None
         log.at_s = at.now_s
-        due_s = at.now_s + (self._config.have_author_s if soon else self._config.have_merged_s)
-        log.due_s = due_s if log.due_s is None else min(log.due_s, due_s)
+        if wait_s is not None:
+            log.news[holder] = None
+            log.due_s = at.now_s + wait_s if log.due_s is None else min(log.due_s, at.now_s + wait_s)
+        return True
 
     def _has_room(self, place: _Place) -> bool:
         """Let go of other logs, the oldest first, while there is no room."""
@@ -164,15 +172,12 @@ class Merging(Machine):
         return self._broadcast.paths.towards(room, key.author, key.log)
 
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
-        for place, log in self._logs.items():
+        for log in self._logs.values():
             if log.told == fact.peer:
                 # What it was told may have ended there.
                 log.told = None
                 log.news = dict.fromkeys(log.ends)
                 log.due_s = at.now_s + self._config.have_merged_s
-                own_end = self._ledger.contiguous_end(*place)
-                if own_end and self._ledger.me not in log.ends:
-                    self._note(place, self._ledger.me, own_end, at)
         self._set_timer(at)
 
     def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
@@ -188,8 +193,9 @@ class Merging(Machine):
         room, key = place
         link = self._towards(room, key)
         if link is None:
-            # Its next batch shows a way; until then it waits, and is forgotten like all else.
-            log.due_s = None
+            # Its next batch shows a way, or an announcement.
+            is_kept = at.now_s < log.at_s + KEPT_S
+            log.due_s = at.now_s + self._config.have_others_s if is_kept else None
             return
         named = list(log.news)[:HOLDERS_PER_FRAME_MAX]
         for holder in named:

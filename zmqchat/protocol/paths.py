@@ -1,8 +1,9 @@
 """Paths: over which link an author can be reached, learned from its batches that came by.
 
-How it works. A batch comes over the tree from its author, so the link that it first came by leads back there; whoever
-brought or announced the same batch later is kept in reserve, for when that link goes. By room, author and log, as
-the links towards two authors differ; the least recently used are forgotten.
+How it works. A batch comes from its author, by the tree or by an exchange, so the link that it first came by leads back
+there, in no circle. Whoever brought or announced the same batch later is kept in reserve, for when that link goes:
+who is nearer to the author takes over first, as two that are equally far may think of each other. By room, author
+and log, as the links towards two authors differ; the least recently used are forgotten.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ RESERVE_MAX = 4
 @dataclass(slots=True)
 class _Path:
     peer: PeerId | None
-    reserve: dict[PeerId, None] = field(default_factory=dict)
+    reserve: dict[PeerId, int] = field(default_factory=dict)
 
 
 class Paths:
@@ -35,9 +36,8 @@ class Paths:
         path = self._paths.get((room, author, log))
         return None if path is None else path.peer
 
-    def came(self, seen: Seen, peer: PeerId) -> None:
-        """A batch that is new here came by this link."""
-        place = (seen.room, seen.author, seen.log)
+    def came(self, place: tuple[RoomId, PeerId, int], peer: PeerId) -> None:
+        """A batch of this room, author and log that is new here came by this link."""
         path = self._paths.pop(place, None)
         if path is None or path.peer != peer:
             path = _Path(peer)
@@ -46,22 +46,22 @@ class Paths:
         if len(self._paths) > TREE_PATHS_MAX:
             del self._paths[next(iter(self._paths))]
 
-    def also(self, seen: Seen, peer: PeerId) -> None:
-        """The same batch is to be had there too."""
+    def also(self, seen: Seen, peer: PeerId, hops: int) -> None:
+        """The same batch is to be had there too, where it came over so many links."""
         path = self._paths.get((seen.room, seen.author, seen.log))
         if path is None or path.peer == peer:
             return
         if path.peer is None:
             path.peer = peer
         elif len(path.reserve) < RESERVE_MAX:
-            path.reserve[peer] = None
+            path.reserve[peer] = hops
 
     def unlink(self, peer: PeerId) -> None:
         """A link is gone: those in reserve take its place."""
         for path in self._paths.values():
             path.reserve.pop(peer, None)
             if path.peer == peer:
-                path.peer = next(iter(path.reserve), None)
+                path.peer = min(path.reserve, key=path.reserve.__getitem__, default=None)
                 if path.peer is not None:
                     del path.reserve[path.peer]
 
