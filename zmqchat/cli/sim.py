@@ -26,6 +26,9 @@ SEED_BITS = 32
 SHRINK_S_MAX = 60.0
 """How long a run that failed in a swarm is made smaller; the smallest found by then is told."""
 
+NOTE_INTERVAL_S = 15.0
+"""How often a long swarm says how far it is."""
+
 
 @click.command("sim")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all chance comes from.  [default: drawn]")
@@ -163,11 +166,15 @@ def _swarm(runs: list[Options], line: str, *, as_json: bool) -> int:
     say = output.note if as_json else output.print_line
     say(line)
     started_s = time.monotonic()
-    facts = 0
+    facts, done, noted_s = 0, 0, started_s
 
     def told(outcome: Outcome) -> None:
-        nonlocal facts
+        nonlocal facts, done, noted_s
         facts += outcome.facts
+        done += 1
+        if time.monotonic() - noted_s > NOTE_INTERVAL_S:
+            noted_s = time.monotonic()
+            output.note(f"{done} of {len(runs)} after {noted_s - started_s:.0f} s")
         if as_json:
             output.print_json(_record(outcome))
 
