@@ -9,7 +9,7 @@ import pytest
 from tests.support.authors import Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, peer_of, quick
 from zmqchat.model.ids import MAIN_BRANCH, PeerId
-from zmqchat.model.limits import HOLDERS_PER_FRAME_MAX, HOLDERS_PER_LOG_MAX
+from zmqchat.model.limits import HOLDERS_PER_FRAME_MAX, HOLDERS_PER_LOG_MAX, HOLDERS_PER_S_MAX
 from zmqchat.wire.frames import decode
 from zmqchat.wire.tree_frames import Holder, Holders
 
@@ -215,6 +215,31 @@ def test_a_holder_that_got_it_by_an_exchange_is_heard_of(net: FakeNet) -> None:
     net.run(5.0)
     assert dan.texts()[-1] == "second"
     assert dan.peer in ann.data.receipts.state(lobby(), said.log, said.number).held
+
+
+def test_a_flood_of_claims_is_dropped(net: FakeNet) -> None:
+    """Beyond its pace a peer is not heeded; a second later it is again."""
+    ann, bob = chain(net, "ann", "bob")
+    eve = Stranger(net, bob)
+    (said,) = ann.say("hello")
+    net.run(0.1)
+    same = tuple(Holder(peer_of("x"), said.number + 1) for _ in range(HOLDERS_PER_FRAME_MAX))
+    flood = Holders(room=lobby(), author=peer_of("nobody"), log=1, branch=MAIN_BRANCH, holders=same)
+    for _ in range(HOLDERS_PER_S_MAX // HOLDERS_PER_FRAME_MAX + 1):
+        eve.send(flood)
+    late = Holders(
+        room=lobby(),
+        author=ann.peer,
+        log=said.log,
+        branch=MAIN_BRANCH,
+        holders=(Holder(peer_of("y"), said.number + 1),),
+    )
+    eve.send(late)
+    net.run(1.0)
+    assert peer_of("y") not in ann.data.receipts.state(lobby(), said.log, said.number).held
+    eve.send(late)
+    net.run(1.0)
+    assert peer_of("y") in ann.data.receipts.state(lobby(), said.log, said.number).held
 
 
 def test_claims_of_nothing_leave_nothing(net: FakeNet) -> None:

@@ -244,6 +244,9 @@ HOLDERS_PER_FRAME_MAX: Final = 256
 HOLDERS_PER_LOG_MAX: Final = 8_192
 """Holders of one log that are gathered here for its author; the rest is found by sync."""
 
+HOLDERS_PER_S_MAX: Final = 16_384
+"""Holders heeded a second and peer, about 3 µs each: 60 frames of the largest; the rest is dropped."""
+
 HOLDERS_MAX: Final = 65_536
 """The same of all logs: about 12 MiB."""
 

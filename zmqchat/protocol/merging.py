@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId, is_peer_id
-from zmqchat.model.limits import HOLDERS_MAX, HOLDERS_PER_FRAME_MAX, HOLDERS_PER_LOG_MAX
+from zmqchat.model.limits import HOLDERS_MAX, HOLDERS_PER_FRAME_MAX, HOLDERS_PER_LOG_MAX, HOLDERS_PER_S_MAX
 from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.data_facts import BatchesStored, HolderTold, PeerHolds
 from zmqchat.protocol.effects import SetTimer
@@ -28,6 +28,7 @@ from zmqchat.protocol.facts import Instant, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, PeerUnlinked, SendFrame, Size
+from zmqchat.protocol.pace import Pace
 from zmqchat.wire.frames import encode
 from zmqchat.wire.tree_frames import Holder, Holders
 
@@ -75,6 +76,7 @@ class Merging(Machine):
         self._is_partial = is_partial
         self._logs: dict[_Place, _Log] = {}
         self._holders = 0
+        self._pace = Pace(HOLDERS_PER_S_MAX)
         self._timer_at_s: float | None = None
         self.facts = {
             BatchesStored: self._stored,
@@ -123,6 +125,8 @@ class Merging(Machine):
             self._set_timer(at)
 
     def _told(self, peer: PeerId, frame: Holders, at: Instant) -> None:
+        if not self._pace.allows(peer, len(frame.holders), at.now_s):
+            return
         key = LogKey(frame.author, frame.log, frame.branch)
         mine = frame.author == self._ledger.me
         for holder, end in frame.holders:
