@@ -17,7 +17,10 @@ def test_all_scenarios_and_faults_come_up() -> None:
     drawn = [draw(seed) for seed in range(400)]
     assert {options.scenario for options in drawn} == set(SCENARIOS)
     assert {fault for options in drawn for fault in options.faults} == set(FAULTS)
-    assert {options.nodes for options in drawn} == set(NODES)
+    assert {options.nodes for options in drawn} == {
+        *NODES,
+        *(n for kind in SCENARIOS.values() for n in kind.nodes_drawn),
+    }
     assert max(len(options.faults) for options in drawn) <= FAULTS_MAX
     assert () in {options.faults for options in drawn}
 

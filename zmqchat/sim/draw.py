@@ -31,11 +31,11 @@ def draw(
     """The options of a seed; what is given is not drawn."""
     rng = Random(f"{seed} draw")
     drawn = rng.choice(sorted(SCENARIOS))
-    drawn_nodes, drawn_s = rng.choice(NODES), rng.choice(DURATIONS_S)
+    chosen = SCENARIOS[drawn if scenario is None else scenario]
+    drawn_nodes, drawn_s = rng.choice(chosen.nodes_drawn or NODES), rng.choice(DURATIONS_S)
     kinds = sorted(FAULTS)
     count = rng.randint(0, FAULTS_MAX)
     drawn_faults = tuple(sorted(rng.sample(kinds, count)))
-    chosen = SCENARIOS[drawn if scenario is None else scenario]
     return Options(
         seed=seed,
         scenario=drawn if scenario is None else scenario,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zmqchat.sim.scenarios.chat import Chat
+from zmqchat.sim.scenarios.partial import Partial, PartialRooms
 from zmqchat.sim.scenarios.rooms import Rooms
 from zmqchat.sim.scenarios.scenario import Scenario
 from zmqchat.sim.scenarios.stream import Stream
@@ -28,6 +29,8 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "full-disk": FullDisk,
     "lossy": Lossy,
     "one-way": OneWay,
+    "partial": Partial,
+    "partial-rooms": PartialRooms,
     "partition": Partition,
     "rooms": Rooms,
     "slow-peer": SlowPeer,
