@@ -74,6 +74,9 @@ class Disk:
                 _put(self._frontiers, (write.room, write.key), self._once(write.value))
             else:
                 _put(self._tables.setdefault(write.table, {}), write.key, self._once(write.value))
+                if write.key == OWN_LOG_ROW:
+                    # As in the real store: that it is a copy is known until the new log's number is durable.
+                    self.moved = False
 
     def _once(self, value: Bytes) -> Bytes:
         return value if value is None else self._pool.setdefault(value, value)
