@@ -219,6 +219,18 @@ def test_who_is_held_is_not_due_whatever_happens() -> None:
     assert len(due(made, 500.0)) == 2
 
 
+def test_a_configured_address_is_held_with_the_peer_that_answered_there() -> None:
+    """Whoever is penalised is not dialled by another way: the user's address leads to the same node."""
+    made = book()
+    made.sighted(THERE, None, "config", 0.0)
+    made.owned(THERE, BOB)
+    made.learned(BOB, THERE, [], "config")
+    made.hold(BOB, 500.0)
+    made.lost(BOB, 10.0)
+    assert not due(made, 499.9)
+    assert len(due(made, 500.0)) == 2
+
+
 def test_facts_about_strangers_change_nothing() -> None:
     """A peer or an endpoint that the book does not hold can be lost, held, linked or fail."""
     made = book()

@@ -258,8 +258,11 @@ class AddressBook:
             self._wait(target, now_s)
 
     def hold(self, peer: PeerId, until_s: float) -> None:
-        """Do not dial this peer before then: it misbehaved, or it refused us for a while."""
+        """Do not dial this peer before then, nor a bare endpoint where it answered: it misbehaved, or refused us."""
         _hold(self._by_peer.get(peer), until_s)
+        for target in self._by_endpoint.values():
+            if target.peer == peer:
+                _hold(target, until_s)
 
     def hold_endpoint(self, endpoint: Endpoint, until_s: float) -> None:
         """Do not dial a bare endpoint before then."""
