@@ -73,6 +73,22 @@ async def test_two_nodes_meet_in_one_process(home: Path) -> None:
         assert (peer.id, peer.name, peer.online, peer.address) == (ann.id, "ann", True, ann.address)
 
 
+async def test_a_peer_goes_by_its_newest_name_of_all_rooms(home: Path) -> None:
+    """A rename is not told in a room that its author has left: what is known from there is older."""
+    async with running(home) as ann, running(home, "bob", ann) as bob:
+        await linked(ann, bob)
+        for name in ("lobby", "one", "two"):
+            _there, room = await share_room(name, ann, bob)
+            await room.send("told with my name", until="delivered", timeout=10)
+        left, *others = sorted(ann.rooms, key=lambda room: room.id)
+        await bob.leave(left.name)
+        await eventually(lambda: len(left.members) == 1)
+        await bob.rename("rob")
+        for room in others:
+            await eventually(lambda: "rob" in [member.name for member in room.members])  # noqa: B023  # called at once
+        assert [peer.name for peer in ann.peers] == ["rob"]
+
+
 async def test_an_address_may_be_told_later(home: Path) -> None:
     """`add_peer` dials while the node runs."""
     async with running(home) as ann, running(home, "bob") as bob:

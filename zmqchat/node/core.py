@@ -247,7 +247,7 @@ class Core:
         return self.machines.presence.is_online(peer)
 
     def peer(self, peer: PeerId, room: RoomId | None = None) -> Peer:
-        """A peer as it is known now; its name as of this room, else of any."""
+        """A peer as it is known now; its name as `name_of` gives it."""
         target = self.machines.peers.book.of(peer)
         link = self.machines.peers.links.get(peer)
         endpoint = link.endpoint if link is not None else target.endpoints[0] if target and target.endpoints else None
@@ -264,14 +264,14 @@ class Core:
         )
 
     def name_of(self, peer: PeerId, room: RoomId | None = None) -> str:
-        """A peer's present name, its short id where it has told none."""
-        rooms = [room] if room is not None else []
-        rooms += [other for other in self.data.ledger.joined_rooms() if other != room]
-        for place in rooms:
-            name = self.data.membership.book(place)[peer].name
-            if name:
-                return clean_name(name, peer_short(peer))
-        return peer_short(peer)
+        """A peer's present name: the newest that it told in this room or one of ours; its short id where there is none.
+
+        A rename is told in the rooms that the peer is in then, so one that it had left keeps an older name.
+        """
+        rooms = self.data.ledger.joined_rooms() if room is None else [room, *self.data.ledger.joined_rooms()]
+        known = (self.data.membership.book(place)[peer].names for place in rooms)
+        newest = max((names[-1] for names in known if names), default=None)
+        return clean_name("" if newest is None else newest.name, peer_short(peer))
 
     def members(self, room: RoomId) -> list[Member]:
         """Who is in a room."""
