@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, quick
-from zmqchat.protocol.delivery import Delivery
+from zmqchat.protocol.delivery import Delivery, _Backlog
 from zmqchat.protocol.facts import Instant
+from zmqchat.protocol.ledger import Group
 from zmqchat.wire.frames import Have, HaveEntry, Page, Want
 
 
@@ -43,6 +44,22 @@ def test_arrival_numbers_count_events_without_a_hole(net: FakeNet) -> None:
         assert number == position
         position += count
     assert ann.data.ledger.rooms[lobby()].next_arrival == position
+
+
+def test_what_a_fork_took_away_since_it_was_loaded_is_not_numbered(net: FakeNet) -> None:
+    """A batch that belongs to a branch by now is delivered there, so it is not delivered here too."""
+    ann = joined(net)
+    eve = Stranger(net, ann)
+    chain = eve.chain(2)
+    eve.push(*chain, eve.batch(("twin",), after=chain[0]))
+    net.run(1.0)
+    ledger, delivery = ann.data.ledger, ann.data.delivery
+    main = ledger.frontier(lobby(), eve.key())
+    assert main is not None and main.end == main.delivered == 1
+    loaded = _Backlog(token=0, stored=eve.key(), first=1, end=2, loaded=(chain[1].raw,))
+    group = Group(ledger)
+    assert not delivery._number(group, lobby(), eve.key(), loaded, main)
+    assert group.delivers == []
 
 
 def test_what_lies_above_a_gap_waits_for_it(net: FakeNet) -> None:

@@ -196,15 +196,17 @@ class Delivery(Machine):
     def _number(self, group: Group, room: RoomId, key: LogKey, backlog: _Backlog, frontier: LogFrontier) -> bool:
         """Give numbers from where delivery stands; whether there were any to give."""
         position = frontier.delivered
+        # A fork that came since the load may have given what was loaded to a branch, which delivers it then.
+        end = frontier.contiguous_from(position)
         entry = self._ledger.rooms[room]
         loaded = [(header, raw) for raw in backlog.loaded or () if isinstance(header := peek(raw), BatchHeader)]
         held = min((header.first for header, _raw in loaded), default=backlog.end)
-        if position == backlog.first < held:
+        if position == backlog.first < held <= end:
             # The rows that the frontier names are not there: a gap is better than a cursor that stands still.
             group.arrive(room, key, position, held, 0, None)
             position = held
         for header, raw in loaded:
-            if header.first <= position < header.end:
+            if header.first <= position < header.end <= end:
                 live = entry.is_live(header.sealed_at, pushed=False)
                 group.arrive(room, backlog.stored, position, header.end, header.end, raw, live=live)
                 position = header.end
