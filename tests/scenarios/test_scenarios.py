@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.support.scenarios import FOLDER, BadScenario, Block, read, scenario_files, written
-from tests.support.scenarios_stage import covered, played
-from tests.support.sources import python_sources
+from tests.support.scenarios_stage import Stage, covered, played
+from tests.support.scenarios_views import VIEWS
+from tests.support.sources import REPO, python_sources
 
 WITHOUT_SCENARIO: dict[str, str] = {}
 """Machines that no scenario is about, and why."""
 
 SCENARIOS_MIN = 40
+GUIDE = REPO / "docs" / "internals" / "scenarios.md"
 
 
 @pytest.mark.parametrize("path", scenario_files(), ids=lambda path: path.relative_to(FOLDER).as_posix())
@@ -62,6 +65,19 @@ def test_columns_are_below_each_other() -> None:
     blocks = read(text)
     assert blocks[-1] == Block(command="start ann", trace=["0ms x", "1ms y"])
     assert written(blocks) == "# A sentence.\nnodes ann\n\nstart ann | 0ms x\n          | 1ms y\n"
+
+
+def test_the_guide_shows_a_scenario_that_plays() -> None:
+    """The example of the guide is one that could stand among the others."""
+    example = GUIDE.read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    assert written(played(read(example))) == example
+
+
+def test_the_guide_names_each_command() -> None:
+    """Whoever writes a scenario finds all that can be said."""
+    guide = GUIDE.read_text(encoding="utf-8")
+    names = {name.removeprefix("do_") for name in vars(Stage) if name.startswith("do_")} | set(VIEWS)
+    assert not sorted(name for name in names if not re.search(rf"`{name}\b", guide))
 
 
 @pytest.mark.parametrize("line", ["dance ann", "show Nothing", "kill bob", "rename ann x", "run"])
