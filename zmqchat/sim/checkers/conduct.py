@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LATELY_STEPS: Final = 600
 """Steps that a text may take from the call to its acknowledgement: a minute of a slow or paused machine."""
 
+NEIGHBOURS_OVER_MAX: Final = 2
+"""How many more neighbours than it strives for at most a node may have for a while."""
+
 
 class NoFault(Base):
     """No node finds fault with another."""
@@ -112,11 +115,15 @@ class Links(Base):
                 raise CheckFailed(f"node {node} has {len(machines.peers.linked)} links")
 
     def quiet(self, world: World) -> None:
-        """Of two connections that came up at once, one was closed."""
+        """Of two connections that came up at once one was closed, and a partial mesh keeps few neighbours."""
         for node in world.watched:
             process = world.nodes[node].process
             if process is None:
                 continue
+            overlay = process.machines.overlay
+            # Two sides may grant at once; what is too many is given up at leisure.
+            if overlay.is_partial and len(overlay.neighbours) > overlay.shape.most + NEIGHBOURS_OVER_MAX:
+                raise CheckFailed(f"node {node} has {len(overlay.neighbours)} neighbours, at most {overlay.shape.most}")
             for peer in process.directs:
                 # One that the other end has closed is not: word of that takes its time after a cut.
                 if peer in process.inbound and process.inbound[peer].dialler_open:
