@@ -172,7 +172,6 @@ class World:
         process = node.process = Process(self, node, self.mesh, self.config, rng)
         self.network.routes.listen(process)
         process.start(power_lost)
-        node.disk.moved = False
         node.application.resume(node.disk)
         for peer, endpoint in list(node.remembered.items()):
             process.feed(PeerSighted(endpoint=endpoint, peer=peer, source="store"))
