@@ -8,9 +8,17 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
 
 from tests.support.commands import command_line, environment, free_port, run_command, running_node, use_node
+from zmqchat.cli.send import Sender
+from zmqchat.model.errors import GOES_ON
 from zmqchat.model.ids import parse_message_id
+
+if TYPE_CHECKING:
+    from zmqchat.cli.client import ControlClient
 
 
 def test_a_text_is_stored_and_its_id_printed(home: Path) -> None:
@@ -106,3 +114,62 @@ def unreadable_input() -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+class Answers:
+    """A node's end of a `send` request: answers each line with the next of these, by the line's number."""
+
+    def __init__(self, *answers: dict[str, object]) -> None:
+        self.sent: list[dict[str, object]] = []
+        self._items = iter([{"ready": True}, *({"n": n, **answer} for n, answer in enumerate(answers, start=1))])
+
+    def begin(self, _operation: str, **_fields: object) -> str:
+        """The request's id."""
+        return "1"
+
+    def read(self) -> dict[str, object]:
+        """The next item; at the end that was all."""
+        item = next(self._items, None)
+        return {"id": "1", "done": {}} if item is None else {"id": "1", "item": item}
+
+    def write(self, fields: dict[str, object]) -> None:
+        """A line of ours."""
+        self.sent.append(fields)
+
+
+def sender_of(*answers: dict[str, object], until: str = "stored", leaves: bool = False) -> Sender:
+    """A sender whose lines are answered so."""
+    client = cast("ControlClient", Answers(*answers))
+    return Sender(client, "lobby", until, None, False, leaves=leaves)
+
+
+def test_an_error_of_every_line_is_told_once_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk fails a thousand lines: one line tells why, one how many; what is stored is printed."""
+    full: dict[str, object] = {"error": {"kind": "StoreFull", "text": "no room left"}}
+    sender = sender_of({"record": {"id": "m1"}}, *[full] * 1_000)
+    assert sender.run(iter(["text"] * 1_001)) == 1
+    sender.tell_counts()
+    printed = capsys.readouterr()
+    assert printed.out == "m1\n"
+    assert printed.err.splitlines() == ["zmqchat: no room left", "zmqchat: 1,000 lines were not sent"]
+
+
+def test_an_error_of_one_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is counted where there is nothing more to tell."""
+    sender = sender_of({"error": {"kind": "StoreFull", "text": "no room left"}})
+    assert sender.run(iter(["text"])) == 1
+    sender.tell_counts()
+    assert capsys.readouterr().err == "zmqchat: no room left\n"
+
+
+def test_lines_that_are_late_together_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for what reached nobody in time, whether the node stays or leaves with the command."""
+    late: dict[str, object] = {"error": {"kind": "DeliveryTimeout", "text": f"not held; {GOES_ON}"}}
+    for leaves in (False, True):
+        sender = sender_of(*[late] * 50, until="held", leaves=leaves)
+        assert sender.run(iter(["text"] * 50)) == 3
+        sender.tell_counts()
+        told = capsys.readouterr().err.splitlines()
+        assert told[-1] == "zmqchat: 50 messages were not held in time"
+        assert told[:-1] == ([] if leaves else [f"zmqchat: not held; {GOES_ON}"])
+        assert sender.late == ("not held" if leaves else None)

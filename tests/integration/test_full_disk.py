@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import running_node, use_node
 from tests.support.nodes import eventually, has_texts, running, share_room
 from tests.support.requirements import require
 from zmqchat import Message, NotStored, Room, StoreFull
@@ -120,3 +122,20 @@ async def test_send_all_tells_of_a_full_disk(small_disk: Path) -> None:
         assert numbers == [str(n) for n in range(len(numbers))]
     async with running(small_disk) as ann:
         assert len(await (await ann.join("lobby")).history(10_000)) == len(found) + 650
+
+
+def test_a_full_disk_is_told_once_by_send(small_disk: Path) -> None:
+    """Of a thousand lines those that are acknowledged are kept; why the rest is not sent stands there once."""
+    home = small_disk / "ann"
+    with running_node(home):
+        ballast = fill(small_disk)
+        data = b"".join(b"%d %s\n" % (number, b"x" * 30_000) for number in range(1_000))
+        done = use_node(home, "send", "lobby", "-", "--json", data=data)
+        kept = [json.loads(line)["text"].split()[0] for line in done.stdout.splitlines()]
+        assert done.returncode == 1
+        why, count = done.stderr.splitlines()
+        assert "no room left on the disk" in why
+        assert count == f"zmqchat: {1_000 - len(kept):,} lines were not sent"
+        ballast.unlink()
+        seen = use_node(home, "history", "lobby", "--last", "2000", "--json").stdout.splitlines()
+        assert [json.loads(line)["text"].split()[0] for line in seen] == kept

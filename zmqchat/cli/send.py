@@ -2,6 +2,8 @@
 
 Lines go out on a thread of their own while this one prints what has got where `--until` wants it. A bounded number
 is on its way at a time, so an endless input costs no memory, here or at the node.
+
+What goes wrong with line after line in one way, as on a full disk, is told once, and at the end for how many.
 """
 
 from __future__ import annotations
@@ -67,7 +69,10 @@ def send(
         texts = iter([whole])
     with open_session(options) as session:
         sender = Sender(session.client, room, until, timeout, as_json, leaves=session.is_local)
-        code = sender.run(texts)
+        try:
+            code = sender.run(texts)
+        finally:
+            sender.tell_counts()
         if sender.was_stored:
             session.linger(0.0 if sender.timed_out else linger, sender.late)
     return code
@@ -78,7 +83,7 @@ class Sender:
 
     was_stored  something has become durable at the node
     timed_out   something has not got in time where it should
-    late        where the node leaves with this command: what is still to be told of the last such message
+    late        where the node leaves with this command: what is still to be told of such messages
     """
 
     def __init__(
@@ -96,6 +101,9 @@ class Sender:
         self.timed_out = False
         self._leaves = leaves
         self.late: str | None = None
+        self._told = ""
+        self._unsent = 0
+        self._late_count = 0
 
     def run(self, texts: Iterator[str | ZmqChatError]) -> int:
         """Send all; returns the exit code. Raises Refused where the node refuses the whole, or Disconnected."""
@@ -131,19 +139,35 @@ class Sender:
             refused = Refused(str(error.get("kind")), str(error.get("text")))
             if issubclass(refused.original, DeliveryTimeout):
                 self.was_stored = self.timed_out = True
+                self._late_count += 1
                 self._tell_late(str(refused))
             else:
                 self._has_failed = True
-                output.note(str(refused))
+                self._unsent += 1
+                self._tell_once(str(refused))
+
+    def _tell_once(self, text: str) -> None:
+        """Tell what went wrong unless it is what was told last."""
+        if text != self._told:
+            self._told = text
+            output.note(text)
 
     def _tell_late(self, text: str) -> None:
         """What comes next is known at the end only, where the node leaves with this command."""
         if not self._leaves:
-            output.note(text)
+            self._tell_once(text)
             return
-        if self.late is not None:
+        text = text.removesuffix(f"; {GOES_ON}")
+        if self.late is not None and self.late != text:
             output.note(self.late)
-        self.late = text.removesuffix(f"; {GOES_ON}")
+        self.late = text
+
+    def tell_counts(self) -> None:
+        """Of how many lines an error was told, where of more than one."""
+        if self._unsent > 1:
+            output.note(f"{self._unsent:,} lines were not sent")
+        if self._late_count > 1:
+            output.note(f"{self._late_count:,} messages were not {self._fields['until']} in time")
 
     def _feed(self, texts: Iterator[str | ZmqChatError]) -> None:
         """Write the lines; on a thread of its own, as the node may not read for a while."""
