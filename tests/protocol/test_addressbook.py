@@ -172,6 +172,27 @@ def test_a_peer_that_is_configured_later_is_tried_as_one() -> None:
     assert max(gaps(dial_times(made, None, HERE, 2_000.0, 1_000.0))) <= CONFIG.redial_max_s
 
 
+@pytest.mark.parametrize("ends", ["lost", "never linked"])
+def test_a_configured_address_is_no_way_around_the_wait(ends: str) -> None:
+    """A door that welcomes us and a link that fails each time are dialled less and less often, by whichever name."""
+    made = book()
+    made.sighted(THERE, None, "config", 0.0)
+    waits, now_s = [], 0.0
+    for _ in range(12):
+        made.owned(THERE, BOB)
+        made.learned(BOB, THERE, [], "config")
+        if ends == "lost":
+            made.linked(BOB, now_s)
+            made.lost(BOB, now_s)
+        else:
+            made.never_linked(BOB, "timeout", now_s)
+        next_s = min(target.due_s for target in due(made, now_s + 1_000.0))
+        waits.append(next_s - now_s)
+        now_s = next_s
+    assert waits[0] < 0.5
+    assert 0.75 * CONFIG.redial_max_s <= waits[-1] <= CONFIG.redial_max_s
+
+
 def failed_often(made: AddressBook) -> None:
     """Bob was dialled in vain until the wait is long."""
     made.sighted(THERE, BOB, "mdns", 0.0)

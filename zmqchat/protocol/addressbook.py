@@ -248,6 +248,7 @@ class AddressBook:
         else:
             target.failures = 0
             target.due_s = max(target.held_until_s, now_s + REDIAL_FIRST_S * self._rng.uniform(0.5, 1.5))
+        self._delay_bare(target, now_s)
 
     def never_linked(self, peer: PeerId, reason: str, now_s: float) -> None:
         """A session ended before there was a link: that counts as a failed dial."""
@@ -256,6 +257,14 @@ class AddressBook:
             target.in_session = False
             target.last_error = reason
             self._wait(target, now_s)
+            self._delay_bare(target, now_s)
+
+    def _delay_bare(self, target: Target, now_s: float) -> None:
+        """A configured address leads to the same node: it is no way around the wait of the peer that answered there."""
+        due_s = min(target.due_s, now_s + self._config.redial_max_s)
+        for bare in self._by_endpoint.values():
+            if bare.peer == target.peer:
+                bare.due_s = max(bare.due_s, due_s)
 
     def hold(self, peer: PeerId, until_s: float) -> None:
         """Do not dial this peer before then, nor a bare endpoint where it answered: it misbehaved, or refused us."""
