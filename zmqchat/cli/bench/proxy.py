@@ -19,9 +19,10 @@ class CountingProxy:
         self._ports = tuple(ports)
         self.address = f"{HOST}:{self._ports[0]}"
         self.bytes = 0
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end = asyncio.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bench proxy", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="bench proxy", daemon=True)
 
     def __enter__(self) -> CountingProxy:
         self._thread.start()
@@ -31,16 +32,18 @@ class CountingProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(5)
 
-    def _run(self) -> None:
-        for port in self._ports:
-            self._loop.run_until_complete(asyncio.start_server(self._relay, HOST, port))
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        servers = [await asyncio.start_server(self._relay, HOST, port) for port in self._ports]
         self._ready.set()
-        self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
+        await self._end.wait()
+        # The next run takes the same ports.
+        for server in servers:
+            server.close()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = writer.get_extra_info("sockname")[1]
