@@ -18,7 +18,10 @@ _VERBS = {"PeerOnline": "is here", "PeerOffline": "is gone", "MemberJoined": "jo
 
 
 def happenings(session: Session) -> Iterator[Fields]:
-    """Who is here already, then the events of the session's node as they come; who comes has a name if there is one."""
+    """Who is here already and what the user was not told yet, then the events of the session's node as they come.
+
+    Who comes has a name if there is one.
+    """
     asking = session.connect()
     here: set[str] = set()
     for item in session.connect().items("events"):
@@ -29,12 +32,15 @@ def happenings(session: Session) -> Iterator[Fields]:
                 continue
             if what == "PeerOffline":
                 here.discard(peer)
-            yield _named(asking, event)
+            if what != "NoticeGiven" or session.is_news(str(event.get("text"))):
+                yield _named(asking, event)
         elif item.get("ready"):
             # whoever came before we listened, and may be told once more by the first events
             for peer_record in [found["peer"] for found in asking.items("peers")]:
                 here.add(str(peer_record["id"]))
                 yield _named(asking, {**peer_record, "event": "PeerOnline"})
+            for text in session.new_notices():
+                yield {"event": "NoticeGiven", "text": text}
 
 
 def _named(client: ControlClient, event: Fields) -> Fields:

@@ -15,6 +15,7 @@ import click
 from zmqchat.cli import output
 from zmqchat.cli.catching_up import CatchUpWatch
 from zmqchat.cli.client import Disconnected, Fields
+from zmqchat.cli.notices import NoticeWatch
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.session import open_session
 from zmqchat.cli.waiting import Waiting
@@ -63,7 +64,7 @@ def _print_room(options: StartOptions, room: str, last: int, *, follow: bool, as
         reader = watch_reader(session.client.close)
         watch = CatchUpWatch(session, output.note) if follow else contextlib.nullcontext()
         try:
-            with watch:
+            with watch, NoticeWatch(session, output.note):
                 for item in session.client.items("tail", room=room, last=last, follow=follow):
                     waiting.stop()
                     _print_item(item, as_json, is_colourful)

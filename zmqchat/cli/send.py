@@ -17,6 +17,7 @@ import click
 
 from zmqchat.cli import output
 from zmqchat.cli.client import ControlClient, Disconnected, Fields, Refused
+from zmqchat.cli.notices import NoticeWatch
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.session import open_session
 from zmqchat.cli.stdin_lines import input_lines, standard_input
@@ -70,7 +71,8 @@ def send(
     with open_session(options) as session:
         sender = Sender(session.client, room, until, timeout, as_json, leaves=session.is_local)
         try:
-            code = sender.run(texts)
+            with NoticeWatch(session, output.note):
+                code = sender.run(texts)
         finally:
             sender.tell_counts()
         if sender.was_stored:

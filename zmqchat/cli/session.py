@@ -5,21 +5,27 @@ Two commands at once may both find none: the home's lock decides, and the loser 
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from zmqchat.cli.client import ControlClient, Fields, connect
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.output import note
-from zmqchat.model.errors import HomeInUse
+from zmqchat.model.errors import HomeInUse, ZmqChatError
 
 if TYPE_CHECKING:
     from zmqchat.cli.local_node import LocalNode
 
 RETRY_S = 5.0
 """A node has its control socket soon after it owns the home, and gives the home up 2 s after it at the latest."""
+
+NOTICES_KNOWN_MAX = 100
+"""As many as a node keeps."""
 
 RETRY_STEP_S = 0.05
 CLIENTS_STEP_S = 0.1
@@ -34,10 +40,14 @@ START_LOCAL: Callable[[StartOptions], LocalNode] | None = None
 class Session:
     """A control client, and the node behind it where this command started it."""
 
-    def __init__(self, options: StartOptions, client: ControlClient, local: LocalNode | None) -> None:
+    def __init__(
+        self, options: StartOptions, client: ControlClient, local: LocalNode | None, notices: Iterable[str] = ()
+    ) -> None:
         self.options = options
         self.client = client
         self._local = local
+        self._known_notices = deque(notices, NOTICES_KNOWN_MAX)
+        self._knowing = threading.Lock()
         self._stays = True
         self._others: list[ControlClient] = []
 
@@ -57,6 +67,23 @@ class Session:
     def status(self) -> Fields:
         """What the node says of itself."""
         return self.client.ask("status")
+
+    def is_news(self, notice: str) -> bool:
+        """Whether the user has not been told of a notice of the node; from now on it counts as told."""
+        with self._knowing:
+            if notice in self._known_notices:
+                return False
+            self._known_notices.append(notice)
+            return True
+
+    def new_notices(self) -> list[str]:
+        """The notices of the node that the user has not been told of. Raises ControlError.
+
+        They are asked for once the node's events are listened to, as what came before is no event any more.
+        """
+        with contextlib.closing(self.connect()) as client:  # on one of its own, as the other may be in use
+            notices = client.ask("status").get("notices", [])
+        return [str(notice) for notice in notices if self.is_news(str(notice))]
 
     def linger(self, seconds: float, late: str | None = None) -> None:
         """Let a node of our own stay until another node holds what was sent, and say so where none did.
@@ -105,6 +132,10 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if kind is None and self._local is not None:
+                with contextlib.suppress(ZmqChatError, OSError):  # the node has stopped
+                    for notice in self.new_notices():
+                        note(notice)
             if kind is None and self._stays:
                 self.wait_for_others()
         finally:
@@ -140,7 +171,7 @@ def _started(options: StartOptions) -> Session:
         local.stop()
         raise HomeInUse(str(options.home), None)
     session = Session(options, client, local)
-    for notice in session.status().get("notices", []):
+    for notice in session.new_notices():
         note(notice)
     return session
 
@@ -157,4 +188,4 @@ def _joined(options: StartOptions, client: ControlClient, own: bool) -> Session:
     except BaseException:
         client.close()
         raise
-    return Session(options, client, None)
+    return Session(options, client, None, status.get("notices", ()))

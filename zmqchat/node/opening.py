@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from zmqchat.crypto.keys import DOOR_PUBLIC, DOOR_SECRET, Identity, curve_key, load_or_create_identity
 from zmqchat.crypto.signing import IdentityCrypto
@@ -117,10 +117,9 @@ class Opened:
         return f"nobody found: {unanswered[0]}" if unanswered else nobody_found(self.discovery.statistics())
 
     def unanswered(self) -> list[str]:
-        """The addresses that were given and where nobody answers, each with the thing to do."""
+        """The addresses that were given and where no link came about, each with the thing to do."""
         return [
-            f"{format_address(endpoint.host, endpoint.door)} does not answer ({reason}): is zmqchat running there, is "
-            "the address right, and does a firewall there let it be reached?"
+            _why_unanswered(format_address(endpoint.host, endpoint.door), reason)
             for endpoint, reason in self.core.machines.peers.book.unanswered()
         ]
 
@@ -178,6 +177,31 @@ class Opened:
             parts.push_async_callback(asyncio.to_thread, self.store.close)
             parts.push_async_callback(self.transport.stop, TRANSPORT_FLUSH_S)
             await self._discovery_ended()
+
+
+_REFUSALS: Final = {
+    "duplicate": "its identity is used by two running nodes: a copied home is a copied identity; remove one of them",
+    "mesh": "it is in another mesh: start both with the same --mesh",
+    "self": "that is this node's own address: give that of another",
+    "version": "",
+    "identity": "",
+    "penalty": "",
+    "full": "",
+    "busy": "",
+    "stopping": "",
+}
+"""Why somebody who is there makes no link, and what to say of it; empty where the reason's own text says it."""
+
+
+def _why_unanswered(address: str, reason: str) -> str:
+    """An address that was given, and why there is no link: nobody is there, or somebody refuses."""
+    word, _, detail = reason.partition(": ")
+    if word in _REFUSALS:
+        return f"{address} refuses this node: {_REFUSALS[word] or detail}"
+    return (
+        f"{address} does not answer ({reason}): is zmqchat running there, is the address right, and does a firewall "
+        "there let it be reached?"
+    )
 
 
 async def open_node(settings: Settings, notice: Callable[[str], None], failed: Callable[[str], None]) -> Opened:
