@@ -9,7 +9,7 @@ from tests.support.linkpair import DOOR, LinkNet, LinkNode
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
-from zmqchat.protocol.exchange import COALESCE_S, ENTRIES_MAX
+from zmqchat.protocol.exchange import COALESCE_S, ENTRIES_MAX, LINKS_FEW, SAMPLE
 from zmqchat.wire.frames import PeerEntry, Peers, encode
 
 
@@ -168,3 +168,66 @@ def test_hosts_of_a_full_list_fit_a_frame() -> None:
     places = tuple(Endpoint(f"fe80::aaaa:bbbb:cccc:{n:04x}%{'i' * 32}", 65535, 65535, 65535) for n in range(8))
     frame = Peers(entries=tuple(PeerEntry(peer_of(f"peer {n}"), True, places) for n in range(ENTRIES_MAX)))
     assert len(encode(frame)) < 256 * 1024
+
+
+def many_linked(*, published: bool) -> tuple[LinkNet, list[LinkNode]]:
+    """More nodes than LINKS_FEW, all linked; a roster that tells of all of them, or of none."""
+    net = LinkNet()
+    nodes = [net.node(f"node {number}") for number in range(LINKS_FEW + 4)]
+    if published:
+        for node in nodes:
+            node.published.update((other.peer, (other.endpoint,)) for other in nodes)
+    for node in nodes[1:]:
+        node.sight(nodes[0])
+    net.until(lambda: linked(*nodes), 20.0)
+    net.run(3.0)
+    return net, nodes
+
+
+def newcomer_told(net: LinkNet, nodes: list[LinkNode], *, published: bool = True) -> LinkNode:
+    """One more, linked to the first, whose list is all that it has; nothing that it is told is dialled yet."""
+    for node in nodes:
+        node.sent.clear()
+    dan = net.node("dan", config=Config(exchange_dials=False))
+    if published:
+        nodes[0].published[dan.peer] = (dan.endpoint,)
+    dan.sight(nodes[0])
+    net.until(lambda: linked(nodes[0], dan))
+    net.run(3 * COALESCE_S)
+    return dan
+
+
+def test_with_many_links_what_the_roster_tells_is_not_told_again() -> None:
+    """A newcomer gets a few to go on from, and nobody hears of it from here."""
+    net, nodes = many_linked(published=True)
+    dan = newcomer_told(net, nodes)
+    [frame] = told(nodes[0], dan)
+    assert len(frame.entries) == SAMPLE
+    assert all(told(nodes[0], other) == [] for other in nodes[1:])
+
+
+def test_with_many_links_what_the_roster_lacks_is_told() -> None:
+    """Peers of whom no record is known are told to all, and so is an address that the record does not name."""
+    net, nodes = many_linked(published=False)
+    dan = newcomer_told(net, nodes, published=False)
+    [frame] = told(nodes[0], dan)
+    assert len(frame.entries) == len(nodes) - 1
+    assert all(len(told(nodes[0], other)) == 1 for other in nodes[1:])
+
+    net, nodes = many_linked(published=True)
+    nodes[0].published[nodes[5].peer] = (Endpoint("10.200.0.1", DOOR),)
+    dan = newcomer_told(net, nodes)
+    [frame] = told(nodes[0], dan)
+    assert nodes[5].peer in [entry.peer for entry in frame.entries]
+    assert len(frame.entries) == SAMPLE + 1
+
+
+def test_with_many_links_a_round_tells_little() -> None:
+    """The repeated list is a few entries a link, not all of them."""
+    net, nodes = many_linked(published=True)
+    for node in nodes:
+        node.sent.clear()
+    net.run(61.0)
+    lists = [frame for other in nodes[1:] for frame in told(nodes[0], other)]
+    assert 0 < len(lists) <= 2 * len(nodes)
+    assert all(len(frame.entries) <= SAMPLE for frame in lists)

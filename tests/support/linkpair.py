@@ -175,14 +175,15 @@ class LinkNode:
             rng,
             NetCensus(net, self.peer),
             self.reach,
-            is_valid_peer=lambda p: curve_key(p) is not None,
+            is_valid_peer=is_peer_id,
         )
         self.admission = Admission(me, TwinCrypto(self.peer), config, self.overlay.may_accept)
         self.peers = Peers(
             self.peer, self.instance, config, rng, lambda: self.admission.dials_free, self.overlay.may_dial
         )
         self.presence = Presence(config)
-        self.exchange = Exchange(self.peer, config, self.peers, lambda peer: curve_key(peer) is not None)
+        self.published: dict[PeerId, tuple[Endpoint, ...]] = {}
+        self.exchange = Exchange(self.peer, config, self.peers, is_peer_id, rng, published=self.where_published)
         self.inquiry = Inquiry(self.peers.describe)
         machines = (
             self.admission,
@@ -196,6 +197,10 @@ class LinkNode:
         self.mesh = Mesh(machines, self.peers, self.presence)
         endpoints = (self.endpoint,) if advertised is None else advertised
         self.handle(NodeStarted(endpoints=endpoints, ports=self.ports))
+
+    def where_published(self, peer: PeerId) -> tuple[Endpoint, ...]:
+        """Where the roster tells that a peer is."""
+        return self.published.get(peer, ())
 
     # In and out -----------------------------------------------------------------------------------
 

@@ -120,7 +120,15 @@ def assemble(
     admission = Admission(me, crypto, config, overlay.may_accept)
     peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free, overlay.may_dial)
     presence = Presence(config, roster.is_live)
-    exchange = Exchange(me.peer, config, peers, is_valid_peer, lambda: overlay.is_partial)
+    exchange = Exchange(
+        me.peer,
+        config,
+        peers,
+        is_valid_peer,
+        rng,
+        is_partial=lambda: overlay.is_partial,
+        published=roster.endpoints_of,
+    )
     inquiry = Inquiry(peers.describe)
     faults = FaultCounts()
     data = DataMachines(

@@ -6,13 +6,19 @@ peer_exchange_s the whole list goes again, so that a lost frame costs a minute. 
 of, as the roster and shuffles tell of all others. An entry is only a hint to dial: who answers there, CURVE and the
 door prove.
 
+With n links each, that is n entries for each of n links: too much where a hundred nodes start at once. With more than
+LINKS_FEW links, peers that speak the roster are spared what it tells them anyway, of everybody whose record names all
+the addresses that are known here; a newcomer gets SAMPLE of those, so that it has somewhere to go on from before the
+rosters are compared. News then waits the longer the more links there are.
+
 Loopback endpoints are told to, and taken from, peers over loopback alone; link-local IPv6 ones are not told, as
 their scope means something to us alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from random import Random
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
@@ -23,6 +29,7 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, PeerSighted, TimerFired
 from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.protocol.peers import Peers
+from zmqchat.protocol.roster_facts import ROSTER_FEATURE
 from zmqchat.wire.frames import PeerEntry, encode
 from zmqchat.wire.frames import Peers as PeersFrame
 
@@ -30,11 +37,20 @@ ENTRIES_MAX = 256
 """Peers named in one frame: about 40 KiB at worst."""
 
 COALESCE_S = 0.1
-"""How long news of peers waits for more of it."""
+"""How long news of peers waits for more of it, with few links."""
+
+LINKS_FEW = 24
+"""Up to so many links everybody is told of everybody."""
+
+SAMPLE = 12
+"""Peers that the roster tells of as well, told to a newcomer all the same."""
 
 
 class Exchange(Machine):
-    """The gossip of addresses; knows besides which peers are linked to which."""
+    """The gossip of addresses; knows besides which peers are linked to which.
+
+    published   where the roster tells everybody that a peer is; nothing where it tells nothing of it
+    """
 
     timer = "exchange"
 
@@ -44,14 +60,20 @@ class Exchange(Machine):
         config: Config,
         peers: Peers,
         is_valid_peer: Callable[[PeerId], bool],
+        rng: Random,
+        *,
         is_partial: Callable[[], bool] = lambda: False,
+        published: Callable[[PeerId], Iterable[Endpoint]] = lambda _peer: (),
     ) -> None:
         super().__init__()
         self._me = me
         self._config = config
         self._peers = peers
         self._is_valid_peer = is_valid_peer
+        self._rng = rng
         self._is_partial = is_partial
+        self._published = published
+        self._speakers: set[PeerId] = set()
         self._news: dict[PeerId, None] = {}
         self._fresh: dict[PeerId, None] = {}
         self.linked_of: dict[PeerId, frozenset[PeerId]] = {}
@@ -64,29 +86,56 @@ class Exchange(Machine):
 
     def _linked(self, fact: PeerLinked, at: Instant) -> None:
         self._fresh[fact.peer] = None
+        if ROSTER_FEATURE in fact.features:
+            self._speakers.add(fact.peer)
         self._tell_soon(fact.peer, at)
 
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
         self._fresh.pop(fact.peer, None)
+        self._speakers.discard(fact.peer)
         self.linked_of.pop(fact.peer, None)
         self._tell_soon(fact.peer, at)
 
     def _tell_soon(self, peer: PeerId, at: Instant) -> None:
         if not self._news:
-            self.outbox.append(SetTimer(name=(self.timer, "news"), at_s=at.now_s + COALESCE_S))
+            wait_s = COALESCE_S * max(1.0, len(self._peers.linked) / LINKS_FEW)
+            self.outbox.append(SetTimer(name=(self.timer, "news"), at_s=at.now_s + wait_s))
         self._news[peer] = None
 
     def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
         if fact.name[1] == "round":
             self._fresh.update(dict.fromkeys(sorted(self._peers.linked)))
-        self._tell_all(list(self._fresh), self._everybody())
-        self._tell_all([peer for peer in sorted(self._peers.linked) if peer not in self._fresh], list(self._news))
+        linked = sorted(self._peers.linked)
+        fresh, news = list(self._fresh), list(self._news)
+        others = [peer for peer in linked if peer not in self._fresh]
+        everybody = self._everybody(linked)
+        if len(linked) > LINKS_FEW:
+            spared = {peer for peer in everybody if self._is_published(peer)}
+            rest = [peer for peer in everybody if peer not in spared]
+            for peer in filter(self._speakers.__contains__, fresh):
+                self._tell_all([peer], rest + self._some_of(spared, peer))
+            speakers = [peer for peer in others if peer in self._speakers]
+            self._tell_all(speakers, [peer for peer in news if peer not in spared])
+            fresh = [peer for peer in fresh if peer not in self._speakers]
+            others = [peer for peer in others if peer not in self._speakers]
+        self._tell_all(fresh, everybody)
+        self._tell_all(others, news)
         self._fresh.clear()
         self._news.clear()
         self.outbox.append(SetTimer(name=(self.timer, "round"), at_s=at.now_s + self._config.peer_exchange_s))
 
-    def _everybody(self) -> list[PeerId]:
-        linked = sorted(self._peers.linked)
+    def _is_published(self, peer: PeerId) -> bool:
+        """Whether who speaks the roster hears from it all that could be told of a peer here."""
+        target = self._peers.book.of(peer)
+        places = {(endpoint.host, endpoint.door) for endpoint in self._published(peer)}
+        known = () if target is None else target.endpoints
+        return bool(places) and all((endpoint.host, endpoint.door) in places for endpoint in known)
+
+    def _some_of(self, spared: Iterable[PeerId], receiver: PeerId) -> list[PeerId]:
+        others = sorted(peer for peer in spared if peer != receiver)
+        return self._rng.sample(others, min(SAMPLE, len(others)))
+
+    def _everybody(self, linked: list[PeerId]) -> list[PeerId]:
         if self._is_partial():
             return linked
         known = self._peers.linked
