@@ -34,6 +34,29 @@ async def test_stored_needs_nobody_else(home: Path) -> None:
         assert sent.delivered == sent.pending == sent.held == sent.read == ()
 
 
+async def test_a_room_that_was_left_takes_nothing_until_it_is_joined_again(home: Path) -> None:
+    """From `leave` on each way to send says what to do, at once; the room can be read, and joined again."""
+    async with running(home) as ann:
+        deck = await ann.join("deck")
+        await deck.send("before")
+        await ann.leave("deck")
+        assert [room.name for room in ann.rooms] == ["lobby"]
+        for _ in range(2):  # before and after the leave is stored
+            with pytest.raises(NotStored, match="is not in the room 'deck': join it again"):
+                deck.post("lost")
+            with pytest.raises(NotStored, match="join it again"):
+                await deck.send("lost")
+            with pytest.raises(NotStored, match="join it again"):
+                await deck.send_app("x", 1)
+            with pytest.raises(NotStored, match="join it again"):
+                await anext(deck.send_all(["lost"]))
+            await eventually(lambda: deck.members == [])
+        assert await history_texts(deck) == ["before"]
+        await ann.join("deck")
+        await deck.send("after")
+        assert await history_texts(deck) == ["before", "after"]
+
+
 async def test_held_delivered_and_read_with_two_nodes(home: Path) -> None:
     """Each condition is met in its turn, and `Sent` names the people."""
     async with running(home) as ann, running(home, "bob", ann) as bob:

@@ -137,6 +137,8 @@ class Core:
     def post(self, room: RoomId, kind: int, bodies: Sequence[object]) -> list[MessageId]:
         """Accept events of ours; their ids at once."""
         self._check_accepts()
+        if not self.data.membership.is_in(room):
+            raise NotStored(f"this node is not in the room {self.rooms[room].name!r}: join it again to send there")
         if not self.data.publishing.has_room(room):
             raise NotStored("too much waits for the disk in this room: await `send` or `wait_for_room` first")
         messages = self.data.publishing.post(room, kind, bodies, self.runner.now())

@@ -251,8 +251,8 @@ class Node:
     def rooms(self) -> list[Room]:
         """The rooms that this node is in, by name."""
         core = self._core().core
-        joined = core.data.ledger.is_joined
-        return sorted((room for room in core.rooms.values() if joined(room.id)), key=lambda room: room.name)
+        is_in = core.data.membership.is_in
+        return sorted((room for room in core.rooms.values() if is_in(room.id)), key=lambda room: room.name)
 
     async def join(self, name: str, latest_first: bool = False) -> Room:
         """Be in the room of this name from now on, across restarts; the room's object if it is so already.
@@ -268,7 +268,10 @@ class Node:
         return opened.core.open_room(room, checked)
 
     async def leave(self, name: str) -> None:
-        """Be no member of the room any more; what is stored stays. Raises BadRoomName."""
+        """Be no member of the room any more; what is stored stays, and its Room can be read. Raises BadRoomName.
+
+        Sending to it raises NotStored from then on, until it is joined again.
+        """
         opened = self._core()
         room = room_id(opened.mesh, room_name_checked(name))
         opened.runner.feed(LeaveRoom(room=room))

@@ -43,7 +43,7 @@ class Room:
     def post(self, text: str) -> Posting:
         """Accept a text and return at once; awaiting the result gives its Sent once it is durable here.
 
-        Raises BadText, MessageTooLarge, or NotStored where too much waits for the disk already.
+        Raises BadText, MessageTooLarge, or NotStored where too much waits for the disk already or the room was left.
         """
         return Posting(self, self._core.post(self.id, Kind.TEXT, [text])[0])
 
@@ -55,7 +55,7 @@ class Room:
         """Send a text and wait until it is `stored` here, `held` by `copies` others, `delivered` or `read`.
 
         timeout in seconds, None for as long as it takes; counted from when it is durable here.
-        Raises BadText, MessageTooLarge, StoreFull, NotStored, or DeliveryTimeout (it stays sent).
+        Raises BadText, MessageTooLarge, StoreFull, NotStored (the room was left), or DeliveryTimeout (it stays sent).
         """
         if until != "stored":
             _check_until(until, copies)

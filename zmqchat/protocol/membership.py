@@ -110,6 +110,10 @@ class Membership(Machine):
             book = self._books[room] = NameBook()
         return book
 
+    def is_in(self, room: RoomId) -> bool:
+        """Whether we are in the room and mean to stay; not from the order to leave on, though that is not stored yet."""
+        return self._ledger.is_joined(room) and room not in self._leaving
+
     # Rooms and names ---------------------------------------------------------------------------
 
     def _started(self, _fact: NodeStarted, at: Instant) -> None:
