@@ -111,7 +111,7 @@ class Membership(Machine):
         return book
 
     def is_in(self, room: RoomId) -> bool:
-        """Whether we are in the room and mean to stay; not from the order to leave on, though that is not stored yet."""
+        """Whether we are in the room and mean to stay; from the order to leave on not, stored or not."""
         return self._ledger.is_joined(room) and room not in self._leaving
 
     # Rooms and names ---------------------------------------------------------------------------
