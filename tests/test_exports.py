@@ -14,6 +14,7 @@ from zmqchat.model import errors
 CALLS = {
     "Node", "Room", "Message", "Gap", "Block", "Sent", "Posting", "Peer", "Member", "Config", "MessageId", "PeerId",
     "PeerOnline", "PeerOffline", "MemberJoined", "MemberLeft", "DuplicateIdentity", "NoticeGiven",
+    "MeshNode", "MeshView",
     "parse_message_id", "parse_peer_id", "peer_short", "peer_text",
 }  # fmt: skip
 ROOM = {"post", "send", "send_all", "send_app", "wait", "messages", "history", "members"}

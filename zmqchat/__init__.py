@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from zmqchat.model.ids import parse_peer_id as parse_peer_id
     from zmqchat.model.ids import peer_short as peer_short
     from zmqchat.model.ids import peer_text as peer_text
+    from zmqchat.node.mesh import MeshNode as MeshNode
+    from zmqchat.node.mesh import MeshView as MeshView
     from zmqchat.node.message import Block as Block
     from zmqchat.node.message import Gap as Gap
     from zmqchat.node.message import Message as Message
@@ -77,6 +79,7 @@ _HOMES = {
     "zmqchat.model.config": "Config",
     "zmqchat.model.errors": _ERRORS,
     "zmqchat.model.ids": "MessageId PeerId parse_message_id parse_peer_id peer_short peer_text",
+    "zmqchat.node.mesh": "MeshNode MeshView",
     "zmqchat.node.message": "Block Gap Message",
     "zmqchat.node.node": "Node",
     "zmqchat.node.room": "Room",

@@ -26,6 +26,7 @@ from zmqchat.node import forks
 from zmqchat.node.blocking import Exhausted, Pump, cancel_all, next_or_none, next_sents, serve_loop
 from zmqchat.node.cursor import Messages as AsyncMessages
 from zmqchat.node.home import resolve_home
+from zmqchat.node.mesh import MeshView
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.room import Room as AsyncRoom
 from zmqchat.node.sending import Sent
@@ -216,6 +217,10 @@ class Node:
     def known_peers(self) -> list[Peer]:
         """All peers that this node knows an address of, in touch or not."""
         return self._call(self._node.known_peers)
+
+    def mesh(self) -> MeshView:
+        """The whole mesh as this node knows it."""
+        return self._call(self._node.mesh)
 
     @property
     def control_clients(self) -> int:

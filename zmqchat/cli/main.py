@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "leave": ("zmqchat.cli.rooms:leave", "Be in a room no more."),
     "rooms": ("zmqchat.cli.rooms:rooms", "List the rooms that this node is in."),
     "peers": ("zmqchat.cli.people:peers", "List the other nodes in touch."),
+    "mesh": ("zmqchat.cli.mesh:mesh", "Show the whole mesh as this node knows it."),
     "whoami": ("zmqchat.cli.people:whoami", "Print this node's id, name, home and address."),
     "doctor": ("zmqchat.cli.doctor:doctor", "Say what this node sees of its network, and what to do."),
     "demo": ("zmqchat.cli.demo:run", "Watch five nodes meet, crash, part and agree (40 s)."),

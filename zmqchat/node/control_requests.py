@@ -24,6 +24,8 @@ from zmqchat.node.records import (
     gap_record,
     jsonable,
     member_record,
+    mesh_node_record,
+    mesh_record,
     message_record,
     peer_record,
     room_record,
@@ -256,6 +258,15 @@ async def _peers(request: Request) -> Record:
     return {}
 
 
+async def _mesh(request: Request) -> Record:
+    """The nodes and the links of the mesh one by one, the rest at the end."""
+    view = request.node.mesh()
+    await request.items({"node": mesh_node_record(node)} for node in view.nodes)
+    await request.items({"link": [peer_text(one), peer_text(other)]} for one, other in view.links)
+    await request.item(mesh=mesh_record(view))
+    return {}
+
+
 async def _whoami(request: Request) -> Record:
     node = request.node
     return {
@@ -330,6 +341,7 @@ OPERATIONS: Mapping[str, Callable[[Request], Awaitable[Record]]] = {
     "rooms": _rooms,
     "members": _members,
     "peers": _peers,
+    "mesh": _mesh,
     "whoami": _whoami,
     "add_peer": _add_peer,
     "nobody_found": _nobody_found,

@@ -20,6 +20,7 @@ from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
 from zmqchat.node.home import resolve_home
 from zmqchat.node.loops import check_loop
+from zmqchat.node.mesh import MeshView, view_mesh
 from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room
 from zmqchat.node.runner import share_interpreter
@@ -225,6 +226,11 @@ class Node:
         core = self._core().core
         known = {peer for peer, _target in core.machines.peers.book.peers()} | core.machines.peers.linked
         return sorted((core.peer(peer) for peer in known), key=lambda peer: (not peer.online, peer.name, peer.id))
+
+    def mesh(self) -> MeshView:
+        """The whole mesh as this node knows it: nodes, links and subnets."""
+        opened = self._core()
+        return view_mesh(opened.core, opened.address)
 
     @property
     def control_clients(self) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from zmqchat.model.ids import peer_text
+from zmqchat.node.mesh import MeshNode, MeshView
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.room import Room
 from zmqchat.node.values import (
@@ -65,6 +66,29 @@ def peer_record(peer: Peer) -> Record:
         "rtt_s": peer.rtt_s,
         "clock_difference_s": peer.clock_difference_s,
         "last_error": peer.last_error,
+    }
+
+
+def mesh_record(view: MeshView) -> Record:
+    """The mesh without its nodes and links, which come one by one: a line has a bound."""
+    return {"subnets": view.subnets, "is_partial": view.is_partial}
+
+
+def mesh_node_record(node: MeshNode) -> Record:
+    """A node of the mesh."""
+    return {
+        "id": node.id_text,
+        "name": node.name,
+        "is_self": node.is_self,
+        "online": node.online,
+        "linked": node.linked,
+        "via": None if node.via is None else peer_text(node.via),
+        "hops": node.hops,
+        "address": node.address,
+        "subnet": node.subnet,
+        "found_by": node.found_by,
+        "rtt_s": node.rtt_s,
+        "slow": node.slow,
     }
 
 
