@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zmqchat.sim.draw import FAULTS_MAX, NODES, draw
 from zmqchat.sim.faults import FAULTS
-from zmqchat.sim.scenarios import SCENARIOS
+from zmqchat.sim.scenarios import DRAWN, SCENARIOS
 
 
 def test_a_seed_draws_the_same_each_time() -> None:
@@ -15,11 +15,11 @@ def test_a_seed_draws_the_same_each_time() -> None:
 def test_all_scenarios_and_faults_come_up() -> None:
     """In a few hundred seeds each kind is met, and a run meets some of them only."""
     drawn = [draw(seed) for seed in range(400)]
-    assert {options.scenario for options in drawn} == set(SCENARIOS)
+    assert {options.scenario for options in drawn} == set(DRAWN)
     assert {fault for options in drawn for fault in options.faults} == set(FAULTS)
     assert {options.nodes for options in drawn} == {
         *NODES,
-        *(n for kind in SCENARIOS.values() for n in kind.nodes_drawn),
+        *(n for name in DRAWN for n in SCENARIOS[name].nodes_drawn),
     }
     assert max(len(options.faults) for options in drawn) <= FAULTS_MAX
     assert () in {options.faults for options in drawn}

@@ -11,7 +11,7 @@ from typing import Final
 
 from zmqchat.sim.faults import FAULTS
 from zmqchat.sim.options import Options
-from zmqchat.sim.scenarios import SCENARIOS
+from zmqchat.sim.scenarios import DRAWN, SCENARIOS
 
 NODES: Final = (2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
 """Small meshes find nearly all that large ones do, and many more of them run in the same time."""
@@ -30,12 +30,12 @@ def draw(
 ) -> Options:
     """The options of a seed; what is given is not drawn."""
     rng = Random(f"{seed} draw")
-    drawn = rng.choice(sorted(SCENARIOS))
+    drawn = rng.choice(DRAWN)
     chosen = SCENARIOS[drawn if scenario is None else scenario]
     drawn_nodes, drawn_s = rng.choice(chosen.nodes_drawn or NODES), rng.choice(DURATIONS_S)
     kinds = sorted(FAULTS)
     count = rng.randint(0, FAULTS_MAX)
-    drawn_faults = tuple(sorted(rng.sample(kinds, count)))
+    drawn_faults = tuple(sorted(rng.sample(kinds, count))) if chosen.is_drawn else ()
     return Options(
         seed=seed,
         scenario=drawn if scenario is None else scenario,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import PeerId
+from zmqchat.protocol.effects import Effect
 from zmqchat.sim.clocks import Clock
 from zmqchat.sim.disk import Disk
 from zmqchat.sim.process import Process
 from zmqchat.sim.reading import Application
+
+Tamper = Callable[[Effect], "Effect | None"]
+"""What becomes of an effect of a hostile node's machines; None: nothing."""
 
 REMEMBERED_MAX: Final = 64
 """Peers whose addresses a simulated node keeps for its next start."""
@@ -25,6 +30,7 @@ class NodePlan:
     subnets    where it has addresses
     contacts   nodes whose addresses its user typed (--peer)
     discovers  whether it finds, and is found by, the others of its subnets by multicast
+    tamper     of a hostile node only: what comes of all that its machines want; None where it is honest
     """
 
     rooms: tuple[str, ...] = ("lobby",)
@@ -32,6 +38,7 @@ class NodePlan:
     subnets: tuple[str, ...] = ("lan",)
     contacts: tuple[int, ...] = ()
     discovers: bool = True
+    tamper: Tamper | None = None
 
 
 class SimNode:

@@ -190,8 +190,11 @@ class Process:
         }
 
     def _apply(self) -> None:
-        appliers, trace = self._appliers, self._world.watch.trace
-        for effect in self._mesh.take_effects():
+        appliers, trace, tamper = self._appliers, self._world.watch.trace, self._node.plan.tamper
+        effects = self._mesh.take_effects()
+        if tamper is not None:
+            effects = [wanted for effect in effects if (wanted := tamper(effect)) is not None]
+        for effect in effects:
             if trace is not None:
                 trace.at(self._schedule.now_s, self.number, effect)
             applier = appliers.get(type(effect))

@@ -26,6 +26,12 @@ class Watch:
         self.rooms: dict[RoomId, str] = {}
         self._checkers = list(checkers)
 
+    def muted(self) -> Watch:
+        """One for a node whose user nobody asks."""
+        muted = Watch((), None)
+        muted.rooms = self.rooms
+        return muted
+
     def acknowledged(self, node: int, room: RoomId, message: MessageId, text: str) -> None:
         """`send` returned."""
         name = self.rooms[room]

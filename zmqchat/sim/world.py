@@ -50,7 +50,8 @@ class World:
 
     schedule   simulated time; now_s is its second
     rng        the scenario's chance
-    watched    the nodes whose users the checkers ask, rising
+    hostile    the nodes that do what they like, to whom nothing is promised; honest are the others
+    watched    the honest nodes whose users the checkers ask, rising
     """
 
     def __init__(self, options: Options, plans: Sequence[NodePlan], watch: Watch, config: Config | None = None) -> None:
@@ -67,7 +68,9 @@ class World:
         self.network = Network(self.schedule, Conditions(self._generator("conditions")), self._generator("network"))
         self._multicast = Multicast(self, self._generator("multicast"))
         self._pool: dict[bytes, bytes] = {}
-        self.watched = tuple(range(0, len(plans), 10 if len(plans) > WATCHED_ALL_MAX else 1))
+        self.hostile = frozenset(number for number, plan in enumerate(plans) if plan.tamper is not None)
+        self.honest = tuple(number for number in range(len(plans)) if number not in self.hostile)
+        self.watched = self.honest[:: 10 if len(self.honest) > WATCHED_ALL_MAX else 1]
         self.nodes = [self._node(number, plan) for number, plan in enumerate(plans)]
         self._numbers = {node.peer: node.number for node in self.nodes}
         for node in self.nodes:
@@ -82,7 +85,8 @@ class World:
         raw[31] &= 0x7F
         peer = PeerId(bytes(raw))
         is_watched = number in self.watched
-        application = Application(number, peer, self.watch, self.texts, is_watched=is_watched)
+        watch = self.watch.muted() if number in self.hostile else self.watch
+        application = Application(number, peer, watch, self.texts, is_watched=is_watched)
         self.network.conditions.settle(number, plan.subnets)
         disk = Disk(number.to_bytes(16, "big"), self._pool)
         clock = Clock(booted_s=1_000.0 + 10.0 * number)
@@ -326,16 +330,23 @@ class World:
         """Which node this is; None for an identity of nobody here."""
         return self._numbers.get(peer)
 
+    def is_honest(self, peer: PeerId) -> bool:
+        """Whether this is an honest node, rather than a hostile one or an identity that one made up."""
+        number = self._numbers.get(peer)
+        return number is not None and number not in self.hostile
+
     def live(self) -> list[int]:
         """The nodes that run, rising."""
         return [node.number for node in self.nodes if node.is_up]
 
     def members(self, name: str) -> list[int]:
-        """The running nodes that are in a room, rising."""
+        """The running honest nodes that are in a room, rising."""
         room = self.room(name)
         found = []
         for node in self.nodes:
-            if node.process is not None and node.process.machines.data.ledger.is_joined(room):
+            if node.process is None or node.number in self.hostile:
+                continue
+            if node.process.machines.data.ledger.is_joined(room):
                 found.append(node.number)
         return found
 

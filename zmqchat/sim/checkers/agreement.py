@@ -44,7 +44,8 @@ class Members(Base):
 
     Who leaves while others are out of touch is shown to them as a member still: once out of the room it tells them of
     nothing there. And whose disk took no writes when it joined, or was set back to before it left, says that it is
-    there before its next text only. So where there is such trouble, more or fewer may be shown than are in.
+    there before its next text only. So where there is such trouble, more or fewer may be shown than are in. A hostile
+    node may be in or not, and make up others.
     """
 
     name = "members"
@@ -57,6 +58,8 @@ class Members(Base):
                 machines = machines_of(world, node)
                 assert machines is not None
                 seen = machines.data.membership.book(world.room(room)).members()
+                if world.hostile:
+                    seen = [peer for peer in seen if world.is_honest(peer)]
                 missing = [peer for peer in really if peer not in seen]
                 if (missing and UNSAID.isdisjoint(world.options.faults)) or (
                     seen != really and IN_TOUCH.issuperset(world.options.faults)
@@ -92,7 +95,7 @@ class Presence(Base):
                 continue
             for other in range(len(world.nodes)):
                 is_up = other in live
-                if other == node or (is_up and (node, other) not in self._met):
+                if other == node or other in world.hostile or (is_up and (node, other) not in self._met):
                     continue
                 if is_up != world.is_online(node, other):
                     shown, state = ("offline", "runs") if is_up else ("online", "does not run")
@@ -103,6 +106,7 @@ class Receipts(Base):
     """Who is said to hold a message has it on disk; and once quiet, every member that was to get it is said to.
 
     The latter in a full mesh: where there is no link, word of what came by anti-entropy may never reach the author.
+    Nor is the former promised where a hostile node may be the one that passes word on.
     """
 
     name = "receipts"
@@ -137,9 +141,12 @@ class Receipts(Base):
                 continue
             number = frontier.end - 1
             state = data.receipts.state(room, key.log, number)
-            for peer in state.held:
+            is_hearsay = bool(world.hostile) and machines.overlay.is_partial
+            for peer in () if is_hearsay else state.held:
                 other = world.number_of(peer)
-                if other is not None and other not in self._rewound and _lacks(world, other, room, key, number):
+                if other is None or other in world.hostile:
+                    continue
+                if other not in self._rewound and _lacks(world, other, room, key, number):
                     raise CheckFailed(f"node {node} was told that node {other} holds its log up to {number}, in {name}")
             members = world.members(name) if is_quiet and not machines.overlay.is_partial else []
             late = [other for other in map(world.number_of, state.pending) if other in members]

@@ -24,7 +24,7 @@ NEIGHBOURS_OVER_MAX: Final = 2
 
 
 class NoFault(Base):
-    """No node finds fault with another."""
+    """No honest node finds fault with another."""
 
     name = "fault"
 
@@ -32,9 +32,23 @@ class NoFault(Base):
         """Nothing was counted."""
         for node in world.watched:
             machines = machines_of(world, node)
-            if machines is not None and machines.faults.counts:
+            if machines is None or not machines.faults.counts:
+                continue
+            if world.hostile:
+                self._look_whom(world, node, machines)
+            else:
                 reasons = ", ".join(sorted(machines.faults.counts))
                 raise CheckFailed(f"node {node} blames a peer: {reasons}")
+
+    def _look_whom(self, world: World, node: int, machines: Machines) -> None:
+        """Where somebody is hostile, blame is looked for on the others."""
+        at = world.nodes[node].clock.instant(world.now_s)
+        for other in world.nodes:
+            if other.number in world.hostile:
+                continue
+            blame = dict(machines.peers.describe(other.peer, at)).get("last fault")
+            if blame is not None:
+                raise CheckFailed(f"node {node} blames node {other.number}: {blame}")
 
 
 class NoFork(Base):
@@ -50,7 +64,8 @@ class NoFork(Base):
                 continue
             for room, ledger in machines.data.ledger.rooms.items():
                 for key in ledger.frontier:
-                    if ledger.frontier.is_forked(key.author, key.log):
+                    is_forked = ledger.frontier.is_forked(key.author, key.log)
+                    if is_forked and (not world.hostile or world.is_honest(key.author)):
                         author = world.number_of(key.author)
                         where = world.watch.rooms.get(room, "a room")
                         raise CheckFailed(

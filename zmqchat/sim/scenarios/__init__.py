@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from zmqchat.sim.scenarios.chat import Chat
+from zmqchat.sim.scenarios.hostile_overlay import HostileEclipse, HostileGossip
+from zmqchat.sim.scenarios.hostile_sync import HostileClocks, HostileFork, HostileFrontiers, HostileWant
+from zmqchat.sim.scenarios.hostile_tree import HostileGraft, HostileIHave, HostileRelay
 from zmqchat.sim.scenarios.partial import Partial, PartialRooms
 from zmqchat.sim.scenarios.rooms import Rooms
 from zmqchat.sim.scenarios.scenario import Scenario
@@ -27,6 +30,15 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "crashes": Crashes,
     "forked-author": ForkedAuthor,
     "full-disk": FullDisk,
+    "hostile-clocks": HostileClocks,
+    "hostile-eclipse": HostileEclipse,
+    "hostile-fork": HostileFork,
+    "hostile-frontiers": HostileFrontiers,
+    "hostile-gossip": HostileGossip,
+    "hostile-graft": HostileGraft,
+    "hostile-ihave": HostileIHave,
+    "hostile-relay": HostileRelay,
+    "hostile-want": HostileWant,
     "lossy": Lossy,
     "one-way": OneWay,
     "partial": Partial,
@@ -37,3 +49,6 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "stream": Stream,
     "wrong-clocks": WrongClocks,
 }
+
+DRAWN: Final = tuple(sorted(name for name, scenario in SCENARIOS.items() if scenario.is_drawn))
+"""Those that a seed may draw."""

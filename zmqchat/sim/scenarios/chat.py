@@ -13,12 +13,12 @@ PAUSE_S: Final = (0.2, 1.0)
 
 
 class Chat(Scenario):
-    """Everybody says something now and then."""
+    """Everybody who is honest says something now and then."""
 
     def plan(self, world: World) -> None:
         """One message after the other, each by somebody."""
         at_s, number = FIRST_S, 0
         while at_s < self.options.duration_s:
             number += 1
-            world.at(at_s, world.say, world.rng.randrange(self.options.nodes), "lobby", f"text {number}")
+            world.at(at_s, world.say, world.rng.choice(world.honest), "lobby", f"text {number}")
             at_s += PAUSE_S[0] + (PAUSE_S[1] - PAUSE_S[0]) * world.rng.random()

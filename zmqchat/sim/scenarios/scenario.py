@@ -17,12 +17,14 @@ class Scenario(ABC):
 
     settle_s      how long the nodes may take to agree once all is whole
     nodes_drawn   how many nodes it may have where no number is asked for; none: as any other scenario
+    is_drawn      whether the swarm plays it unasked, and with any kind of trouble
     usual_faults  the kinds of trouble that it is about, met where none are asked for; none: drawn from the seed
     """
 
     settle_s: ClassVar[float] = 60.0
     config: ClassVar[Config] = Config()
     nodes_drawn: ClassVar[tuple[int, ...]] = ()
+    is_drawn: ClassVar[bool] = True
     usual_faults: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Options) -> None:
