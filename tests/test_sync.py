@@ -18,7 +18,7 @@ import pytest
 from tests.support.commands import environment, free_port
 from tests.support.nodes import FAST
 from tests.support.programs import Program
-from zmqchat import DeliveryTimeout, HomeInUse, Message, MessageTooLarge, NodeClosed, Room, WrongProcess
+from zmqchat import DeliveryTimeout, HomeInUse, Message, MessageTooLarge, NodeClosed, Room, UsageError, WrongProcess
 from zmqchat import Node as AsynchronousNode
 from zmqchat.discovery.quiet import QuietDiscovery
 from zmqchat.sync import Client, Node, Server
@@ -413,3 +413,10 @@ def test_using_the_pair_too_early() -> None:
         Client().send_message("x")
     with pytest.raises(NodeClosed, match="first"):
         next(Server().messages())
+
+
+def test_an_address_that_is_no_text_stops_nothing() -> None:
+    """`start_listening(8000)` and `connect(8000)` say what an address is, and leave what runs alone."""
+    for call in (Server().start_listening, Client().connect):
+        with pytest.raises(UsageError):
+            call(8000)  # type: ignore[arg-type]  # what a program without types passes

@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import zmqchat.node.node as asynchronous
+from zmqchat.model.addresses import parse_address, parse_listen
+from zmqchat.model.arguments import check_source, seconds_checked, text_checked
 from zmqchat.model.config import Config
 from zmqchat.model.errors import DeliveryTimeout, HomeInUse, NodeClosed, WrongProcess
 from zmqchat.model.ids import MessageId, PeerId
@@ -279,6 +281,7 @@ class Room:
 
         The iterable runs on a thread of its own, a little ahead, so it may block.
         """
+        check_source("the source", source)
         pump = Pump(source)
         sends = self._node._call(lambda: self._room.send_all(pump, until, timeout, copies=copies))
         try:
@@ -300,7 +303,7 @@ class Room:
         copies: int = 1,
     ) -> Sent:
         """Wait for a message that was posted before: its id, or what `post` or `send` gave."""
-        own = message if isinstance(message, MessageId) else message.id
+        own = message.id if isinstance(message, Posting) else message
         return self._node._run(self._room.wait(own, until, timeout, copies=copies))
 
     def messages(self, after: str | None = "read") -> Messages:
@@ -333,7 +336,8 @@ class Posting:
 
     def result(self, timeout: float | None = None) -> Sent:
         """Wait until it is durable here; raises TimeoutError after `timeout` seconds, and may be asked again."""
-        return self._room._node._run(asyncio.wait_for(self._room._room.stored(self.id), timeout))
+        timeout_s = seconds_checked("timeout", timeout)
+        return self._room._node._run(asyncio.wait_for(self._room._room.stored(self.id), timeout_s))
 
 
 class Messages(Iterator["Message | Gap"]):
@@ -372,7 +376,8 @@ class Server:
         self._node: Node | None = None
 
     def start_listening(self, address: str) -> None:
-        """Listen at HOST:PORT. Raises NetworkError or HomeError."""
+        """Listen at HOST:PORT. Raises BadAddress, NetworkError or HomeError."""
+        parse_listen(text_checked("the address", address))
         self.stop()
         self._node = _start("server", listen=address, discovery=self._discovery)
 
@@ -407,6 +412,7 @@ class Client:
 
     def connect(self, address: str) -> None:
         """Reach the node at HOST:PORT, now or as soon as it is there. Raises BadAddress."""
+        parse_address(address)
         self.stop()
         self._address = address
         self._node = _start("client", peers=[address], discovery=self._discovery)

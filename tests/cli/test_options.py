@@ -15,6 +15,8 @@ def test_what_cannot_be_right_is_refused_at_once(tmp_path: Path) -> None:
     """Addresses and names are looked at before anything is opened."""
     with pytest.raises(BadAddress):
         StartOptions(home=tmp_path, peers=("x",)).check()
+    with pytest.raises(BadAddress):
+        StartOptions(home=tmp_path, listen="[::1").check()
     with pytest.raises(BadName):
         StartOptions(home=tmp_path, name=" ").check()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqchat.model.addresses import Address, format_address, parse_address
+from zmqchat.model.addresses import Address, format_address, parse_address, parse_listen
 from zmqchat.model.errors import BadAddress
 from zmqchat.model.ids import PeerId, peer_text
 
@@ -53,3 +53,47 @@ def test_no_text_raises_anything_else(text: str) -> None:
 def test_an_address_survives_its_text_form(host: str, port: int) -> None:
     """What `format_address` writes, `parse_address` reads back, IPv6 included."""
     assert parse_address(format_address(host, port)) == Address(None, host, port)
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        (None, (None, None)),
+        ("", (None, None)),
+        ("192.0.2.1", ("192.0.2.1", None)),
+        ("192.0.2.1:7000", ("192.0.2.1", 7000)),
+        (":7000", (None, 7000)),
+        ("*:7000", (None, 7000)),
+        ("0.0.0.0:7000", (None, 7000)),
+        ("[::1]:7000", ("::1", 7000)),
+        ("::1", ("::1", None)),
+        ("[::]:7000", (None, 7000)),
+        ("localhost:7000", ("localhost", 7000)),
+        ("0.0.0.0", (None, None)),
+        ("[::1]", ("::1", None)),
+        ("fe80::1%eth0", ("fe80::1%eth0", None)),
+    ],
+)
+def test_addresses_to_listen_at(listen: str | None, expected: tuple[str | None, int | None]) -> None:
+    """HOST, HOST:PORT, :PORT, IPv6 with and without brackets; None for all interfaces."""
+    assert parse_listen(listen) == expected
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [*("host:", "host:0", "host:65536", "host:seven", "host:²"), *("[::1", "[::1]x", "[::1]:", "::1]", "a b", "h\n")],
+)
+def test_addresses_that_are_none(listen: str) -> None:
+    """A port is a number from 1 to 65535, and brackets come in pairs."""
+    with pytest.raises(BadAddress):
+        parse_listen(listen)
+
+
+@pytest.mark.parametrize("value", [None, 8000, b"host:80", ["host:80"]])
+def test_an_address_that_is_no_text_is_refused(value: object) -> None:
+    """The error is the one of any other wrong address."""
+    with pytest.raises(BadAddress, match="is no address"):
+        parse_address(value)  # type: ignore[arg-type]  # what a program without types passes
+    if value is not None:
+        with pytest.raises(BadAddress, match="is no address"):
+            parse_listen(value)  # type: ignore[arg-type]  # see above

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import re
 import tempfile
 import threading
 import time
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.nodes import FAST, MESH, eventually, has_texts, linked, running, share_room, take_texts
-from zmqchat import BadAddress, BadName, HomeInUse, Node, NodeClosed, PortInUse, WrongProcess
+from zmqchat import BadAddress, BadName, HomeInUse, Node, NodeClosed, PortInUse, UsageError, WrongProcess
 from zmqchat.protocol.effects import Store
+from zmqchat.sync import Node as BlockingNode
 
 
 def open_files() -> set[str]:
@@ -71,6 +73,40 @@ async def test_two_nodes_meet_in_one_process(home: Path) -> None:
         await eventually(lambda: [peer.name for peer in ann.peers] == ["bob"])
         peer = bob.peers[0]
         assert (peer.id, peer.name, peer.online, peer.address) == (ann.id, "ann", True, ann.address)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"name": 5}, "name must be a text, not 5"),
+        ({"mesh": 5}, "mesh must be a text, not 5"),
+        ({"home": 5}, "home must be a folder's path, not 5"),
+        ({"listen": 8000}, "'8000' is no address"),
+        ({"listen": "[::1"}, "is no address"),
+        ({"peers": "127.0.0.1:80"}, "peers must be a list of texts"),
+        ({"peers": [80]}, "each of peers must be a text"),
+        ({"interfaces": "eth0"}, "interfaces must be a list of texts"),
+        ({"discovery": "no"}, "discovery must be True or False"),
+        ({"config": {"ping_idle_s": 1}}, "config must be a Config"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_at_once(arguments: dict[str, object], told: str) -> None:
+    """Each is one clear error of our tree, before anything is opened; `zmqchat.sync` raises the same."""
+    for kind in (Node, BlockingNode):
+        with pytest.raises(UsageError, match=re.escape(told)):
+            kind(**arguments)  # type: ignore[arg-type]  # what a program without types passes
+
+
+async def test_wrong_arguments_to_a_running_node_are_refused(home: Path) -> None:
+    """The same for its methods; the node goes on."""
+    async with running(home) as ann:
+        with pytest.raises(UsageError, match="name must be a text, not None"):
+            await ann.rename(None)  # type: ignore[arg-type]  # what a program without types passes
+        with pytest.raises(BadAddress):
+            ann.add_peer(8000)  # type: ignore[arg-type]  # see above
+        with pytest.raises(UsageError, match="timeout must be seconds"):
+            await ann.linger(-1)
+        await (await ann.join("lobby")).send("still here")
 
 
 async def test_a_peer_goes_by_its_newest_name_of_all_rooms(home: Path) -> None:

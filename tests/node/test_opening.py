@@ -10,35 +10,7 @@ import pytest
 
 from tests.support.nodes import FAST, MESH, linked, running
 from zmqchat import BadAddress, BadConfig, IdentityDamaged, Node, StoreDamaged
-from zmqchat.node.opening import _choose_name, _parse_listen
-
-
-@pytest.mark.parametrize(
-    ("listen", "expected"),
-    [
-        (None, (None, None)),
-        ("", (None, None)),
-        ("192.0.2.1", ("192.0.2.1", None)),
-        ("192.0.2.1:7000", ("192.0.2.1", 7000)),
-        (":7000", (None, 7000)),
-        ("*:7000", (None, 7000)),
-        ("0.0.0.0:7000", (None, 7000)),
-        ("[::1]:7000", ("::1", 7000)),
-        ("::1", ("::1", None)),
-        ("[::]:7000", (None, 7000)),
-        ("localhost:7000", ("localhost", 7000)),
-    ],
-)
-def test_addresses_to_listen_at(listen: str | None, expected: tuple[str | None, int | None]) -> None:
-    """HOST, HOST:PORT, :PORT, IPv6 with and without brackets; None for all interfaces."""
-    assert _parse_listen(listen) == expected
-
-
-@pytest.mark.parametrize("listen", ["host:", "host:0", "host:65536", "host:seven", "host:²"])
-def test_addresses_that_are_none(listen: str) -> None:
-    """A port is a number from 1 to 65535."""
-    with pytest.raises(BadAddress):
-        _parse_listen(listen)
+from zmqchat.node.opening import _choose_name
 
 
 async def test_a_host_that_is_not_this_machine(home: Path) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import dataclasses
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.nodes import eventually, has_texts, history_texts, running, share_room, take
 from zmqchat import (
+    BadCursor,
     BadRoomName,
     BadText,
     DeliveryTimeout,
@@ -55,6 +57,38 @@ async def test_a_room_that_was_left_takes_nothing_until_it_is_joined_again(home:
         await ann.join("deck")
         await deck.send("after")
         assert await history_texts(deck) == ["before", "after"]
+
+
+async def test_wrong_arguments_are_refused_before_anything_is_stored(home: Path) -> None:
+    """Each is one clear error of our tree, whatever the message is to wait for."""
+    async with running(home) as ann:
+        lobby = await ann.join("lobby")
+        wrong: Any
+        for wrong in ("x", float("nan"), -1, True):
+            for until in ("stored", "held"):
+                with pytest.raises(UsageError, match="timeout must be seconds"):
+                    await lobby.send("lost", until, timeout=wrong)
+            with pytest.raises(UsageError, match="timeout must be seconds"):
+                lobby.send_all(["lost"], timeout=wrong)
+            with pytest.raises(UsageError, match="timeout must be seconds"):
+                await lobby.send_app("x", 1, timeout=wrong)
+        for wrong in ("lost", 5):
+            with pytest.raises(UsageError, match="texts one by one"):
+                lobby.send_all(wrong)
+            with pytest.raises(UsageError, match="texts one by one"):
+                lobby.post_many(wrong)
+            with pytest.raises(UsageError, match="message must be a message's id"):
+                await lobby.wait(wrong)
+            with pytest.raises(UsageError, match="before must be a message"):
+                await lobby.history(before=wrong)
+        wrong = 5
+        with pytest.raises(BadCursor, match="'5' is no cursor"):
+            lobby.messages(after=wrong)
+        with pytest.raises(UsageError, match="last must be a whole number"):
+            await lobby.history("5")  # type: ignore[arg-type]  # what a program without types passes
+        with pytest.raises(UsageError, match="copies must be a whole number"):
+            await lobby.send("lost", copies="2")  # type: ignore[arg-type]  # see above
+        assert await lobby.history() == []
 
 
 async def test_held_delivered_and_read_with_two_nodes(home: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zmqchat.model.addresses import parse_address
+from zmqchat.model.addresses import parse_address, parse_listen
 from zmqchat.model.errors import BadName
 from zmqchat.model.text import clean_name
 from zmqchat.node.settings import DEFAULT_MESH
@@ -31,6 +31,7 @@ class StartOptions:
             raise BadName(self.name)
         for peer in self.peers:
             parse_address(peer)
+        parse_listen(self.listen)
 
     def disagreements(self, name: object, settings: Mapping[str, Any] | None) -> list[str]:
         """The options given here that the running node was not started with, as they were typed."""

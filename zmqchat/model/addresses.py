@@ -8,6 +8,8 @@ from zmqchat.model.errors import BadAddress, BadPeerId
 from zmqchat.model.ids import PeerId, parse_peer_id
 
 HOST_BYTES_MAX = 255
+_LISTEN = "HOST or HOST:PORT of this machine"
+_ANY = ("", "*", "0.0.0.0", "::")
 
 
 class Endpoint(NamedTuple):
@@ -32,6 +34,8 @@ class Address(NamedTuple):
 
 def parse_address(text: str) -> Address:
     """Read `HOST:PORT`, `[IPV6%SCOPE]:PORT` or either behind `PEERID@`; raises BadAddress."""
+    if not isinstance(text, str):
+        raise BadAddress(str(text))
     stripped = text.strip()
     name, at, place = stripped.rpartition("@")
     host, colon, port_text = place.rpartition(":")
@@ -40,8 +44,7 @@ def parse_address(text: str) -> Address:
     elif ":" in host:
         raise BadAddress(text, "an IPv6 address in brackets, as in [fe80::1%eth0]:42100")
     host_fits = 0 < len(host.encode(errors="replace")) <= HOST_BYTES_MAX and host.isprintable() and " " not in host
-    port_fits = port_text.isascii() and port_text.isdigit() and len(port_text) <= 5 and 0 < int(port_text) < 65536
-    if not colon or not host_fits or not port_fits:
+    if not colon or not host_fits or not _is_port(port_text):
         raise BadAddress(text)
     if not at:
         return Address(None, host, int(port_text))
@@ -49,6 +52,33 @@ def parse_address(text: str) -> Address:
         return Address(parse_peer_id(name), host, int(port_text))
     except BadPeerId as error:
         raise BadAddress(text) from error
+
+
+def parse_listen(text: str | None) -> tuple[str | None, int | None]:
+    """Read what a node is to listen at: HOST, HOST:PORT, :PORT or [IPV6]:PORT, None where any will do.
+
+    Raises BadAddress.
+    """
+    if text is None or text == "":
+        return None, None
+    if not isinstance(text, str):
+        raise BadAddress(str(text), _LISTEN)
+    host, port_text, rest = text, None, ""
+    if text.startswith("["):
+        host, closing, rest = text[1:].partition("]")
+        rest = rest if closing else "unclosed"
+    elif text.count(":") == 1:  # with more it is IPv6 without brackets, and has no port
+        host, rest = text[: text.index(":")], text[text.index(":") :]
+    if rest.startswith(":"):
+        port_text, rest = rest[1:], ""
+    is_host = host.isprintable() and not set("[] ") & set(host) and len(host) <= HOST_BYTES_MAX
+    if rest or not is_host or not (port_text is None or _is_port(port_text)):
+        raise BadAddress(text, _LISTEN)
+    return (None if host in _ANY else host), (None if port_text is None else int(port_text))
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
 
 
 def format_address(host: str, port: int) -> str:

@@ -10,21 +10,20 @@ from pathlib import Path
 from types import TracebackType
 
 from zmqchat.model.addresses import Endpoint, parse_address
+from zmqchat.model.arguments import SECONDS_MAX, seconds_checked
 from zmqchat.model.config import Config
-from zmqchat.model.errors import BadName, ControlError, NodeClosed, WrongProcess
+from zmqchat.model.errors import ControlError, NodeClosed, WrongProcess
 from zmqchat.model.ids import PeerId, peer_short, room_id, room_name_checked
-from zmqchat.model.text import clean_name
 from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
-from zmqchat.node.home import resolve_home
 from zmqchat.node.loops import check_loop
 from zmqchat.node.mesh import MeshView, view_mesh
 from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room
 from zmqchat.node.runner import share_interpreter
-from zmqchat.node.settings import Settings
+from zmqchat.node.settings import Settings, name_checked
 from zmqchat.node.telling import Telling
 from zmqchat.node.values import NodeEvent, NoticeGiven, Peer
 from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, Rename, StopRequested
@@ -66,18 +65,7 @@ class Node:
         interfaces: Sequence[str] = (),
         config: Config | None = None,
     ) -> None:
-        if name is not None and clean_name(name, "") == "":
-            raise BadName(name)
-        self._settings = Settings(
-            name=name,
-            home=None if home is None else resolve_home(home, name),
-            mesh=mesh,
-            listen=listen,
-            peers=tuple(parse_address(text) for text in peers),
-            discovery=discovery,
-            interfaces=tuple(interfaces),
-            config=config or Config(),
-        )
+        self._settings = Settings.of_caller(name, home, mesh, listen, peers, discovery, interfaces, config)
         self._opened: Opened | None = None
         self._happenings = Happenings()
         self._generation = forks.generation()
@@ -244,9 +232,7 @@ class Node:
 
     async def rename(self, name: str) -> None:
         """Go by another nickname from now on. Raises BadName."""
-        cleaned = clean_name(name, "")
-        if not cleaned:
-            raise BadName(name)
+        cleaned = name_checked(name)
         opened = self._core()
         opened.go_by(cleaned)
         opened.runner.feed(Rename(name=cleaned))
@@ -307,7 +293,8 @@ class Node:
 
     async def linger(self, timeout: float) -> bool:
         """Wait until another node holds all that was sent by this one since it started; False after timeout seconds."""
-        return await self._core().core.linger(timeout)
+        timeout_s = seconds_checked("timeout", timeout)
+        return await self._core().core.linger(SECONDS_MAX if timeout_s is None else timeout_s)
 
     def _notice(self, text: str) -> None:
         if text not in self.notices[-20:]:

@@ -18,7 +18,7 @@ from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.discovery.discovery import Announcement, Callbacks, Discovery, nobody_found
 from zmqchat.discovery.interfaces import reachable_hosts, scan
 from zmqchat.discovery.quiet import QuietDiscovery
-from zmqchat.model.addresses import Endpoint, format_address
+from zmqchat.model.addresses import Endpoint, format_address, parse_listen
 from zmqchat.model.errors import BadAddress
 from zmqchat.model.ids import MeshId, PeerId, mesh_id
 from zmqchat.model.text import clean_name
@@ -301,7 +301,7 @@ async def _assemble(
 
 
 async def _bind(opened: Opened) -> None:
-    host, port = _parse_listen(opened.settings.listen)
+    host, port = parse_listen(opened.settings.listen)
     if host is not None:
         host = await _address_of(host)
     stored = await _read(opened.store.read(lambda: opened.store.get("meta", PORTS_KEY)))
@@ -353,20 +353,6 @@ def _login() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return ""
-
-
-def _parse_listen(listen: str | None) -> tuple[str | None, int | None]:
-    """HOST, HOST:PORT, :PORT, or [IPV6]:PORT. Raises BadAddress."""
-    if listen is None or listen == "":
-        return None, None
-    wanted = "HOST or HOST:PORT of this machine"
-    host, colon, port = listen.rpartition(":")
-    if not colon or (listen.count(":") > 1 and not host.endswith("]")):
-        return listen.strip("[]"), None
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise BadAddress(listen, wanted)
-    host = host.strip("[]")
-    return (None if host in ("", "*", "0.0.0.0", "::") else host), int(port)
 
 
 async def _address_of(host: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from zmqchat.model.arguments import check_source, seconds_checked, text_checked, whole_number_checked
 from zmqchat.model.errors import BadCursor, CursorLost, DeliveryTimeout, MessageTooLarge, NotStored, UsageError
 from zmqchat.model.events import Kind
 from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
@@ -49,6 +50,7 @@ class Room:
 
     def post_many(self, texts: Sequence[str]) -> list[MessageId]:
         """Accept many texts at once; their ids, in order. Raises as `post` does, and then accepts none."""
+        check_source("texts", texts)
         return self._core.post(self.id, Kind.TEXT, texts)
 
     async def send(self, text: str, until: str = "stored", timeout: float | None = None, *, copies: int = 1) -> Sent:
@@ -57,8 +59,8 @@ class Room:
         timeout in seconds, None for as long as it takes; counted from when it is durable here.
         Raises BadText, MessageTooLarge, StoreFull, NotStored (the room was left), or DeliveryTimeout (it stays sent).
         """
-        if until != "stored":
-            _check_until(until, copies)
+        if until != "stored" or timeout is not None or copies != 1:
+            _check_wait(until, timeout, copies)
         check_text(text)
         if not self._queue.is_open:
             await self.wait_for_room()
@@ -81,7 +83,8 @@ class Room:
         of the source, or a text that can't be sent, is raised once all before it are given. Waiting for the next may
         be cancelled and repeated; each text that was taken from the source is sent.
         """
-        _check_until(until, copies)
+        _check_wait(until, timeout, copies)
+        check_source("the source", source)
         self._core.check_open()
         return Sends(self, source, until, timeout, copies)
 
@@ -98,8 +101,11 @@ class Room:
 
         Raises UsageError for what can't be packed, MessageTooLarge over 65 KiB.
         """
-        _check_until(until, copies)
-        if not content_type or len(content_type.encode(errors="replace")) > CONTENT_TYPE_BYTES_MAX:
+        _check_wait(until, timeout, copies)
+        if (
+            not text_checked("content_type", content_type)
+            or len(content_type.encode(errors="replace")) > CONTENT_TYPE_BYTES_MAX
+        ):
             raise UsageError(f"a content type has 1 to {CONTENT_TYPE_BYTES_MAX} bytes")
         try:
             body = check_app_value(content_type, value)
@@ -149,9 +155,11 @@ class Room:
 
         message  its id, or what `post` or `send` gave
         """
-        _check_until(until, copies)
-        if not isinstance(message, MessageId):
+        _check_wait(until, timeout, copies)
+        if isinstance(message, Posting | Sent):
             message = message.id
+        if not isinstance(message, MessageId):
+            raise UsageError(f"message must be a message's id, or what `post` or `send` gave, not {message!r}")
         sent = await self.stored(message)
         if until == "stored" or self.has_reached(message, until, copies):
             return sent
@@ -235,7 +243,9 @@ class Room:
         before  a message of an earlier page: the page that ends before it
         """
         self._core.check_open()
-        if last <= 0:
+        if before is not None and not isinstance(before, Message):
+            raise UsageError(f"before must be a message, not {before!r}")
+        if whole_number_checked("last", last) <= 0:
             return []
         return await load_history(self, self._core.store, self._core.crypto, last, before)
 
@@ -300,6 +310,8 @@ class Room:
         return f"{self._core.store.info.store_id.hex()}-{number}"
 
     def _parse_cursor(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise BadCursor(str(text))
         store, dash, number = text.partition("-")
         if not dash or not number.isascii() or not number.isdigit() or len(number) > 19 or len(store) != 32:
             raise BadCursor(text)
@@ -311,8 +323,9 @@ class Room:
         return f"<Room {self.name!r}>"
 
 
-def _check_until(until: str, copies: int) -> None:
+def _check_wait(until: str, timeout: float | None, copies: int) -> None:
     if until not in UNTIL:
         raise UsageError(f"until must be one of {', '.join(UNTIL)}, not {until!r}")
-    if copies < 1:
+    seconds_checked("timeout", timeout)
+    if whole_number_checked("copies", copies) < 1:
         raise UsageError("copies counts other nodes: at least 1")

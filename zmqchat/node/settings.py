@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from zmqchat.model.addresses import Address, parse_address
+from zmqchat.model.addresses import Address, parse_address, parse_listen
+from zmqchat.model.arguments import flag_checked, text_checked, texts_checked
 from zmqchat.model.config import Config
-from zmqchat.node.home import HomeConfig
+from zmqchat.model.errors import BadName, UsageError
+from zmqchat.model.text import clean_name
+from zmqchat.node.home import HomeConfig, resolve_home
 
 DEFAULT_MESH: Final = "zmqchat"
 
@@ -25,6 +30,37 @@ class Settings:
     peers: tuple[Address, ...] = ()
     discovery: bool | None = None
     interfaces: tuple[str, ...] = ()
+
+    @classmethod
+    def of_caller(
+        cls,
+        name: str | None,
+        home: str | os.PathLike[str] | None,
+        mesh: str | None,
+        listen: str | None,
+        peers: Sequence[str],
+        discovery: bool | None,
+        interfaces: Sequence[str],
+        config: Config | None,
+    ) -> Settings:
+        """What a program passed to `Node`. Raises UsageError where a value is of another type, or can't be right."""
+        if name is not None:
+            name_checked(name)
+        if home is not None and not isinstance(home, str | os.PathLike):
+            raise UsageError(f"home must be a folder's path, not {home!r}")
+        if config is not None and not isinstance(config, Config):
+            raise UsageError(f"config must be a Config, not {config!r}")
+        parse_listen(listen)
+        return cls(
+            config=config or Config(),
+            name=name,
+            home=None if home is None else resolve_home(home, name),
+            mesh=None if mesh is None else text_checked("mesh", mesh),
+            listen=listen,
+            peers=tuple(parse_address(text) for text in texts_checked("peers", peers)),
+            discovery=None if discovery is None else flag_checked("discovery", discovery),
+            interfaces=texts_checked("interfaces", interfaces),
+        )
 
     def completed(self, file: HomeConfig) -> Settings:
         """Nothing left open but the name: the file fills what was not said, and adds its peers to those that were."""
@@ -47,3 +83,11 @@ class Settings:
             "interfaces": list(self.interfaces),
             "discovery": self.discovery,
         }
+
+
+def name_checked(name: str) -> str:
+    """The nickname as it will be shown. Raises UsageError for what is no text, BadName where nothing can be seen."""
+    cleaned = clean_name(text_checked("name", name), "")
+    if not cleaned:
+        raise BadName(name)
+    return cleaned
