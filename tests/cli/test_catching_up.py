@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from tests.support.nodes import running
 from zmqchat.cli.catching_up import CatchUpWatch
 from zmqchat.cli.client import ControlClient, connect
 from zmqchat.cli.session import Session
+from zmqchat.node.node import Node
 
 
 class _Node:
@@ -55,8 +57,21 @@ class _RealSession:
         return self.client
 
 
+def _hold_back(node: Node, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let the node give nothing of its store until this event is set: else all may be there between two looks."""
+    store, go_on = node._core().core.store, threading.Event()
+    load_range = store.load_range
+
+    def held_back(*arguments: Any, **options: Any) -> tuple[bytes, ...]:
+        go_on.wait(30)
+        return load_range(*arguments, **options)
+
+    monkeypatch.setattr(store, "load_range", held_back)
+    return go_on
+
+
 @pytest.mark.usefixtures("_on_terminal")
-async def test_a_real_node_tells_how_far_it_is(home: Path) -> None:
+async def test_a_real_node_tells_how_far_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newcomer to thousands of messages says how many are to come, fewer than there are, and when all are here."""
     told: queue.Queue[str] = queue.Queue()
     async with running(home, "bob") as bob:
@@ -65,13 +80,16 @@ async def test_a_real_node_tells_how_far_it_is(home: Path) -> None:
             pass
         async with running(home, "ann") as ann:
             session = _RealSession(ann.home)
+            go_on = _hold_back(bob, monkeypatch)
             try:
                 with CatchUpWatch(cast("Session", session), told.put, 0.005):
                     ann.add_peer(bob.address)
                     lines = [await asyncio.to_thread(told.get, timeout=30)]
+                    go_on.set()
                     while lines[-1] != "caught up":
                         lines.append(await asyncio.to_thread(told.get, timeout=30))
             finally:
+                go_on.set()
                 if session.client is not None:
                     session.client.close()
             count, of_what = lines[0].removeprefix("catching up: ").split(maxsplit=1)
