@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import threading
 from collections import Counter
 from typing import Final
@@ -27,6 +26,7 @@ from zmqchat.net.feeds import Feeds
 from zmqchat.net.files import FILES_RESERVE, open_files, raise_file_limit
 from zmqchat.net.links import Links
 from zmqchat.net.listener import Listener
+from zmqchat.net.loops import check_loop
 from zmqchat.net.options import CurvePair
 from zmqchat.net.ports import wanted_ports
 from zmqchat.net.resolve import Resolver, is_literal
@@ -99,7 +99,7 @@ class ZmqTransport:
         assert self._engine is None, "a transport is started once"
         loop = asyncio.get_running_loop()
         _check_libzmq()
-        _check_loop(loop)
+        check_loop(loop)
         self._files_max = raise_file_limit()
         host = await _literal(loop, listen[0])
         engine = self._engine = Engine(loop, CurvePair(curve_public, curve_secret), sink)
@@ -290,19 +290,6 @@ def _check_libzmq() -> None:
         raise NetworkError(f"libzmq {zmq.zmq_version()} is too old: pyzmq's own wheels bring a newer one")
     if not zmq.has("curve"):
         raise NetworkError("this libzmq was built without CURVE: pyzmq's own wheels have it")
-
-
-def _check_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Raise NetworkError where the loop can't watch descriptors (Windows' ProactorEventLoop)."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        try:
-            loop.add_reader(ours.fileno(), int)
-        except NotImplementedError as error:
-            raise NetworkError(
-                f"{type(loop).__name__} can't watch sockets: run the node on a SelectorEventLoop"
-            ) from error
-        loop.remove_reader(ours.fileno())
 
 
 async def _literal(loop: asyncio.AbstractEventLoop, host: str | None) -> str | None:

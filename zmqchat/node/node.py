@@ -14,11 +14,11 @@ from zmqchat.model.arguments import SECONDS_MAX, seconds_checked
 from zmqchat.model.config import Config
 from zmqchat.model.errors import ControlError, NodeClosed, WrongProcess
 from zmqchat.model.ids import PeerId, peer_short, room_id, room_name_checked
+from zmqchat.net.loops import check_loop
 from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
-from zmqchat.node.loops import check_loop
 from zmqchat.node.mesh import MeshView, view_mesh
 from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room

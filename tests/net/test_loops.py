@@ -19,11 +19,11 @@ class Proactor(asyncio.SelectorEventLoop):
 
     def add_reader(self, *_arguments: object) -> None:
         """As the base of all loops."""
-        raise NotImplementedError
+        raise NotImplementedError  # what asyncio raises, not a part to be written
 
     def remove_reader(self, *_arguments: object) -> bool:
         """As the base of all loops."""
-        raise NotImplementedError
+        raise NotImplementedError  # as above
 
 
 def run_on_proactor(program: Coroutine[Any, Any, None]) -> None:

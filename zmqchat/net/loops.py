@@ -13,7 +13,7 @@ def check_loop(loop: asyncio.AbstractEventLoop) -> None:
     with socket.socket() as probe:
         try:
             loop.remove_reader(probe)
-        except NotImplementedError:
+        except NotImplementedError:  # what asyncio's base of all loops raises for what a loop can't do
             raise UsageError(
                 f"a node can't run on a {type(loop).__name__}, which watches no sockets: run the program with "
                 "asyncio.SelectorEventLoop (before asyncio.run: "
