@@ -66,6 +66,7 @@ async def test_a_full_disk_is_an_error_of_that_send_and_no_more(small_disk: Path
     """StoreFull; reading and the link go on; once there is room, sending and what peers said meanwhile work again."""
     async with running(small_disk) as ann, running(home, "bob", ann) as bob:
         here, there = await share_room("lobby", ann, bob)
+        assert sum("tmpfs" in notice for notice in ann.notices) == 1, ann.notices
         await here.send("before")
         ballast = fill(small_disk)
         texts = await send_until_full(here)

@@ -91,6 +91,19 @@ async def test_a_damaged_store_is_never_overwritten(home: Path) -> None:
         assert [message.text for message in await (await ann.join("lobby")).history()] == ["precious"]
 
 
+async def test_a_lost_key_is_told(home: Path) -> None:
+    """Whoever begins anew in a home that another person has written in hears so, once; a fresh home says nothing."""
+    async with running(home) as ann:
+        former = ann.id
+        assert not any("store but no" in notice for notice in ann.notices), ann.notices
+    (home / "ann" / "identity.key").unlink()
+    async with running(home) as ann:
+        assert ann.id != former
+        assert [notice for notice in ann.notices if "store but no identity.key" in notice and "backup" in notice]
+    async with running(home) as ann:
+        assert not any("store but no" in notice for notice in ann.notices), ann.notices
+
+
 async def test_wrong_modes_are_put_right_with_a_notice(home: Path) -> None:
     """A key that others could read is told of."""
     async with running(home):

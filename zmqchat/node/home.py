@@ -72,11 +72,16 @@ class Home:
         folder = Path(os.path.abspath(Path(path).expanduser()))
         try:
             warnings = _prepare_folder(folder)
-            warnings += check_filesystem(folder)
+            check_filesystem(folder)  # for what it refuses; what is only unwise the store tells, which lies here
             descriptor = _take_lock(folder)
         except OSError as error:
             raise HomeUnusable(_explain(folder, error)) from error
         return cls(folder, descriptor, warnings)
+
+    @property
+    def has_lost_identity(self) -> bool:
+        """Whether somebody has written here whose key is gone."""
+        return self.store_path.exists() and not self.identity_path.exists()
 
     @property
     def identity_path(self) -> Path:

@@ -210,7 +210,13 @@ async def open_node(settings: Settings, notice: Callable[[str], None], failed: C
         home = Home.open(resolve_home(settings.home, settings.name or "default"))
         undo.callback(home.close)
         settings = settings.completed(home.config())
+        was_lost = home.has_lost_identity
         identity, warnings = load_or_create_identity(home.identity_path)
+        if was_lost:
+            notice(
+                f"this home had a store but no {home.identity_path.name}: a new person begins in it; to be the former "
+                "one, stop and put the key back from a backup"
+            )
         for warning in (*home.warnings, *warnings):
             notice(warning)
         late: list[Runner] = []
