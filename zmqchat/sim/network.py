@@ -12,6 +12,7 @@ unless the heartbeats have given the connection up by then (BREAK_S), which both
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -111,11 +112,7 @@ class Network:
         """Dial a peer's direct socket, in place of an older dial."""
         self.close(dialler.directs.pop(effect.peer, None), dialler)
         attempt = dialler.dialling_directs[effect.peer] = next(self._numbers)
-        listener, reason = self.routes.reach(dialler, effect.endpoint, effect.endpoint.direct)
-        delay_s = self.routes.failure_s(reason)
-        if listener is not None:
-            delay_s = self.routes.delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
-        self._schedule.after(delay_s, self._direct_shaken, dialler, listener, effect.peer, attempt, reason)
+        self._dial(dialler, effect, effect.endpoint.direct, attempt, self._direct_shaken)
 
     def _direct_shaken(
         self, dialler: Process, listener: Process | None, peer: PeerId, attempt: int, reason: str
@@ -134,11 +131,7 @@ class Network:
         """Dial a peer's feed, in place of an older dial."""
         self.close(dialler.feeds.pop(effect.peer, None), dialler)
         attempt = dialler.dialling_feeds[effect.peer] = next(self._numbers)
-        listener, reason = self.routes.reach(dialler, effect.endpoint, effect.endpoint.feed)
-        delay_s = self.routes.failure_s(reason)
-        if listener is not None:
-            delay_s = self.routes.delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
-        self._schedule.after(delay_s, self._feed_shaken, dialler, listener, effect.peer, attempt, reason)
+        self._dial(dialler, effect, effect.endpoint.feed, attempt, self._feed_shaken)
 
     def _feed_shaken(self, dialler: Process, listener: Process | None, peer: PeerId, attempt: int, reason: str) -> None:
         if dialler.dialling_feeds.get(peer) != attempt:
@@ -152,6 +145,21 @@ class Network:
         listener.subscribers[connection] = None
         dialler.feed(FeedOpened(peer=peer))
         self.subscribe(connection, frozenset(), dialler.topics)
+
+    def _dial(
+        self,
+        dialler: Process,
+        effect: OpenDirect | OpenFeed,
+        port: int,
+        attempt: int,
+        shaken: Callable[[Process, Process | None, PeerId, int, str], None],
+    ) -> None:
+        """Let the handshake end, well or not, after the time that it takes."""
+        listener, reason = self.routes.reach(dialler, effect.endpoint, port)
+        delay_s = self.routes.failure_s(reason)
+        if listener is not None:
+            delay_s = self.routes.delay_s(dialler, listener, 0, HANDSHAKE_LATENCIES)
+        self._schedule.after(delay_s, shaken, dialler, listener, effect.peer, attempt, reason)
 
     def _connect(self, dialler: Process, listener: Process, *, is_feed: bool) -> Connection:
         latency_s = self.conditions.draw_latency_s(dialler.number, listener.number)
