@@ -185,11 +185,14 @@ async def test_a_quiet_node_is_not_found_and_finds_others(network: Network) -> N
     quiet, mine = await network.start(1)
     _, friend = await network.start(2)
     await friend.until_sighted(1)
+    assert quiet.statistics().advertised
     quiet.advertise(False)
     quiet.advertise(False)
     _, newcomer = await network.start(3)
     await mine.until_sighted(3)
     await newcomer.until_sighted(2)
     assert not newcomer.of(1)
+    assert not quiet.statistics().advertised
     quiet.advertise(True)
     await newcomer.until_sighted(1)
+    assert quiet.statistics().advertised

@@ -8,13 +8,17 @@ with lan(hosts=3) as network, crew(tmp_path) as nodes:
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +39,40 @@ GRACE_S = 10.0
 Answer = dict[str, Any]
 
 
+class Mother:
+    """The process that all nodes of this test run are forked from, tests/support/node_worker.py."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.node_worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                cwd=REPOSITORY,
+            )
+        self._lock = threading.Lock()
+        atexit.register(self._close)
+
+    def bear(self, namespace: str, log: Path) -> tuple[int, socket.socket]:
+        """A worker in this namespace: its process id and the connection with it."""
+        ours, theirs = socket.socketpair()
+        with theirs, log.open("ab") as complaints, self._lock:
+            socket.send_fds(self._requests, [namespace.encode()], [theirs.fileno(), complaints.fileno()])
+            return int(self._requests.recv(64)), ours
+
+    def _close(self) -> None:
+        self._requests.close()
+        self._process.wait(GRACE_S)
+
+
+@functools.cache
+def mother() -> Mother:
+    """The one of this process, started when it is first needed."""
+    return Mother()
+
+
 class NodeProcess:
     """A node on a host; orders are those of tests/support/node_worker.py.
 
@@ -51,19 +89,13 @@ class NodeProcess:
         self.ports = (0, 0, 0)
         self.opened_s = 0.0
         self._part = b""
-        with (home.parent / f"{home.name}.log").open("ab") as complaints:
-            self._process = host.popen(
-                [sys.executable, "-m", "tests.support.node_worker"],
-                stdin=subprocess.PIPE,
-                stderr=complaints,
-                cwd=REPOSITORY,
-            )
+        self._log = home.parent / f"{home.name}.log"
+        self._pid, self._connection = mother().bear(host.namespace, self._log)
+        self._ended: int | None = os.pidfd_open(self._pid)
 
     def tell(self, order: str, *, within_s: float = PATIENCE_S, **arguments: Any) -> None:
         """Give an order whose answer is fetched later."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": order, "within_s": within_s, **arguments}) + "\n")
-        self._process.stdin.flush()
+        self._connection.sendall(json.dumps({"do": order, "within_s": within_s, **arguments}).encode() + b"\n")
 
     def answer(self, within_s: float = PATIENCE_S) -> Answer:
         """The next answer; AssertionError with the node's state where it was not done in time."""
@@ -102,45 +134,50 @@ class NodeProcess:
 
     def pause(self) -> None:
         """SIGSTOP: a machine that sleeps, as far as others can see."""
-        os.kill(self._process.pid, signal.SIGSTOP)
+        os.kill(self._pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
-        os.kill(self._process.pid, signal.SIGCONT)
+        os.kill(self._pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL."""
-        self._process.kill()
-        self._process.wait()
+        """SIGKILL, and wait until nothing is left of it."""
+        if self._ended is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._ended, signal.SIGKILL)
+            self._await_end()
 
     def close(self) -> None:
         """Stop the node and wait for the end of its process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(GRACE_S)
+        self._connection.shutdown(socket.SHUT_WR)
+        self._await_end()
+
+    def _await_end(self) -> None:
+        assert self._ended is not None
+        select.select([self._ended], [], [], GRACE_S)
+        os.close(self._ended)
+        self._ended = None
+        self._connection.close()
 
     def _line(self, within_s: float) -> bytes:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
         deadline_s = time.monotonic() + within_s
         while b"\n" not in self._part:
             left_s = max(0.0, deadline_s - time.monotonic())
-            ready = select.select([descriptor], [], [], left_s)[0]
-            data = os.read(descriptor, 65_536) if ready else b""
+            ready = select.select([self._connection], [], [], left_s)[0]
+            data = self._connection.recv(65_536) if ready else b""
             assert data, f"{self.name} gave no answer within {within_s:g} s; it said: {self._complaints()}"
             self._part += data
         line, _, self._part = self._part.partition(b"\n")
         return line
 
     def _complaints(self) -> str:
-        return (self.home.parent / f"{self.name}.log").read_text(encoding="utf-8", errors="replace")[-4000:]
+        return self._log.read_text(encoding="utf-8", errors="replace")[-4000:]
 
 
 class Crew:
     """The nodes of a test, named in the order of their start."""
 
-    NAMES = ("ann", "ben", "cas", "dan", "eva")
+    NAMES = ("ann", "ben", "cas", "dan", "eva", "fay", "gus", "hal", "ida", "jon")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -150,7 +187,9 @@ class Crew:
         """One process on each of these hosts; they have imported everything and are no nodes yet."""
         started = []
         for host in hosts:
-            started.append(NodeProcess(host, self._folder / self.NAMES[len(self._nodes)]))
+            number = len(self._nodes)
+            name = self.NAMES[number] if number < len(self.NAMES) else f"node{number}"
+            started.append(NodeProcess(host, self._folder / name))
             self._nodes.append(started[-1])
         for node in started:
             node.answer(START_S)

@@ -77,11 +77,13 @@ class Host:
 
     namespace   its name for `ip netns`
     address     its IPv4 address on eth0
+    interfaces  how many networks it is in: eth0, eth1, …
     """
 
     def __init__(self, namespace: str, lan_namespace: str, port: str, address: str, prefix: int) -> None:
         self.namespace = namespace
         self.address = address
+        self.interfaces = 1
         self._prefix = prefix
         self._lan_namespace = lan_namespace
         self._port = port
@@ -178,6 +180,20 @@ class Host:
         """Hear nothing from the other host any more, by any protocol; one way."""
         self.drop(f"ether saddr {other.mac()}")
 
+    def lose(self, percent: int) -> None:
+        """Lose so many of the packets that come in, at random."""
+        self.drop(f'iifname "eth0" numgen random mod 100 < {percent}')
+
+    def shape(self, megabits: int) -> None:
+        """Let no more than so many Mbit/s in or out."""
+        rate = ("root", "tbf", "rate", f"{megabits}mbit", "burst", "32kb", "latency", "400ms")
+        _tool("tc", "-n", self.namespace, "qdisc", "replace", "dev", "eth0", *rate)
+        _tool("tc", "-n", self._lan_namespace, "qdisc", "replace", "dev", self._port, *rate)
+
+    def isolate(self) -> None:
+        """Reach only those of its network that are not isolated themselves: Wi-Fi with "client isolation"."""
+        _tool("ip", "-n", self._lan_namespace, "link", "set", self._port, "type", "bridge_slave", "isolated", "on")
+
     def heal(self) -> None:
         """No firewall any more."""
         self._nft("add table inet zmqchat\ndelete table inet zmqchat\n")
@@ -224,6 +240,7 @@ class Lan:
         self._prefix = prefix
         self._subnet = subnet
         self._detect = duplicate_address_detection
+        self._guests = 0
         self._namespace = f"{prefix}lan"
         _tool("ip", "netns", "add", self._namespace)
         try:
@@ -258,19 +275,40 @@ class Lan:
         return host
 
     def attach(self, host: Host) -> str:
-        """Give a host of another network a second interface, eth1, in this one; its address there."""
-        address = f"{self._subnet}.200"
+        """Give a host of another network one more interface, eth1 or a later one, in this one; its address there."""
+        address = f"{self._subnet}.{200 + self._guests}"
+        port, interface = f"guest{self._guests}", f"eth{host.interfaces}"
+        self._guests += 1
+        host.interfaces += 1
         inside = ("ip", "-n", host.namespace)
         _tool(
-            "ip", "-n", self._namespace, "link", "add", "guest", "type", "veth",
-            "peer", "name", "eth1", "netns", host.namespace,
+            "ip", "-n", self._namespace, "link", "add", port, "type", "veth",
+            "peer", "name", interface, "netns", host.namespace,
         )  # fmt: skip
         if not self._detect:
-            host.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth1/accept_dad || true"])
-        _tool("ip", "-n", self._namespace, "link", "set", "guest", "master", "bridge", "up")
-        _tool(*inside, "address", "add", f"{address}/24", "dev", "eth1")
-        _tool(*inside, "link", "set", "eth1", "up")
+            host.run(["sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{interface}/accept_dad || true"])
+        _tool("ip", "-n", self._namespace, "link", "set", port, "master", "bridge", "up")
+        _tool(*inside, "address", "add", f"{address}/24", "dev", interface)
+        _tool(*inside, "link", "set", interface, "up")
         return address
+
+    def count(self, match: str) -> None:
+        """Count from now on the packets that enter the bridge and match, in nft's words."""
+        script = (
+            "table bridge zmqchat\ndelete table bridge zmqchat\n"
+            "table bridge zmqchat { counter seen {}\n"
+            "chain entering { type filter hook prerouting priority 0; "
+            f"{match} counter name seen; }} }}\n"
+        )
+        _tool("ip", "netns", "exec", self._namespace, "nft", "-f", "-", stdin=script)
+
+    def counted(self) -> int:
+        """How many packets `count` has seen."""
+        listed = _tool(
+            "ip", "netns", "exec", self._namespace, "nft", "-j", "list", "counter", "bridge", "zmqchat", "seen"
+        )
+        counters = [row["counter"] for row in json.loads(listed)["nftables"] if "counter" in row]
+        return int(counters[0]["packets"])
 
     def close(self) -> None:
         """Remove everything, whatever state it is in."""

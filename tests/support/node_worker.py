@@ -1,21 +1,32 @@
-"""A node in a process of its own for tests: JSON orders on standard input, one answer a line on standard output.
+"""Nodes in processes of their own for tests, forked from one that has imported everything: a start costs no second.
 
-It notes the monotonic time of all that it reads and of each peer that comes and goes; all processes of a
-machine, whatever their namespace, share that clock.
+The parent is asked over a socket for each: it is sent the network namespace to live in, the worker's end of a
+connection and a file for complaints, and answers with the process id. The worker gets one JSON order a line
+there and answers each with one line. It notes the monotonic time of all that it reads and of each peer that comes
+and goes; all processes of a machine, whatever their namespace, share that clock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import json
+import os
+import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from zmqchat import Message, Node, PeerOffline, PeerOnline, Room
+import zmqchat.net.zmq_transport  # noqa: F401  # for its imports: forked workers have them
+from zmqchat import Config, Message, Node, PeerOffline, PeerOnline, Room
 
 ROOM = "field"
+NAMESPACE_OF_NETWORK = 0x40000000
+"""Linux's CLONE_NEWNET."""
+
 Answer = dict[str, Any]
 
 
@@ -42,16 +53,18 @@ class Worker:
             "notices": self.notices,
             "feed": self.feed,
             "refused": self.refused,
+            "mesh": self.mesh,
+            "quietness": self.quietness,
         }
 
     def _here(self) -> tuple[Node, Room]:
         assert self._node is not None and self._room is not None, "the order `open` comes first"
         return self._node, self._room
 
-    async def open(self, **settings: Any) -> Answer:
+    async def open(self, config: dict[str, Any] | None = None, **settings: Any) -> Answer:
         """Be the node of these settings, a member of the room."""
         began_s = time.monotonic()
-        node = self._node = Node(**settings)
+        node = self._node = Node(config=Config(**config) if config else None, **settings)
         await node.start()
         room = self._room = await node.join(ROOM)
         loop = asyncio.get_running_loop()
@@ -157,6 +170,35 @@ class Worker:
                 return {}
             await asyncio.sleep(0.02)
 
+    async def mesh(self, count: int) -> Answer:
+        """Wait until so many nodes are known to be online; the mesh then, by peer id."""
+        node, _room = self._here()
+        await _until(lambda: sum(each.online for each in node.mesh().nodes) >= count)
+        return {
+            "at_s": time.monotonic(),
+            "nodes": {
+                each.id.hex(): {"linked": each.linked, "hops": each.hops, "rtt_s": each.rtt_s, "subnet": each.subnet}
+                for each in node.mesh().nodes
+                if each.online
+            },
+        }
+
+    async def quietness(self) -> Answer:
+        """What this node costs its network and machine: links, whether it advertises, records known, memory."""
+        node, _room = self._here()
+        opened = node._core()
+        machines, discovery = opened.core.machines, opened.discovery.statistics()
+        with open("/proc/self/status", encoding="ascii") as file:  # noqa: ASYNC230  # not a disk
+            resident = next(line for line in file if line.startswith("RssAnon"))
+        return {
+            "links": len(machines.peers.linked),
+            "live": machines.roster.live_count,
+            "partial": machines.overlay.is_partial,
+            "advertises": discovery.advertised,
+            "candidates": discovery.candidates,
+            "bytes": int(resident.split()[1]) * 1024,
+        }
+
     async def close(self) -> None:
         """Stop the node."""
         if self._node is not None:
@@ -171,20 +213,25 @@ async def _until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def serve() -> None:
-    """Carry out orders, one after the other, until standard input ends."""
+async def serve(connection: socket.socket) -> None:
+    """Carry out orders, one after the other, until the connection is closed."""
     worker = Worker()
     loop = asyncio.get_running_loop()
-    print(json.dumps({}), flush=True)
-    while line := await loop.run_in_executor(None, sys.stdin.readline):
-        order = json.loads(line)
-        within_s = order.pop("within_s")
-        try:
-            answer = await asyncio.wait_for(worker.orders[order.pop("do")](**order), within_s)
-        except asyncio.TimeoutError:
-            answer = {"timed_out": True, **await _state(worker)}
-        print(json.dumps(answer), flush=True)
+    with connection.makefile("r", encoding="utf-8") as orders:
+        _answer(connection, {})
+        while line := await loop.run_in_executor(None, orders.readline):
+            order = json.loads(line)
+            within_s = order.pop("within_s")
+            try:
+                answer = await asyncio.wait_for(worker.orders[order.pop("do")](**order), within_s)
+            except asyncio.TimeoutError:
+                answer = {"timed_out": True, **await _state(worker)}
+            _answer(connection, answer)
     await worker.close()
+
+
+def _answer(connection: socket.socket, answer: Answer) -> None:
+    connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 async def _state(worker: Worker) -> Answer:
@@ -203,5 +250,43 @@ async def _state(worker: Worker) -> Answer:
     }
 
 
+def enter(namespace: str) -> None:
+    """Move this process, which has no other thread yet, into a network namespace."""
+    with open(f"/run/netns/{namespace}", "rb") as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), NAMESPACE_OF_NETWORK) != 0:
+            raise OSError(ctypes.get_errno(), f"no way into the namespace {namespace}")
+
+
+def main() -> None:
+    """Fork a worker for each request, until the one who asks is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    gc.freeze()  # what is imported stays shared with the workers
+    while True:
+        namespace, descriptors, _flags, _address = socket.recv_fds(requests, 4096, 2)
+        if not namespace:
+            return
+        worker, complaints = descriptors
+        pid = os.fork()
+        if pid == 0:
+            requests.close()
+            _be_worker(namespace.decode(), worker, complaints)
+        os.close(worker)
+        os.close(complaints)
+        requests.send(str(pid).encode())
+
+
+def _be_worker(namespace: str, connection: int, complaints: int) -> None:
+    """The life of a forked process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(complaints, 1)
+    os.dup2(complaints, 2)
+    enter(namespace)
+    with socket.socket(fileno=connection) as orders:
+        asyncio.run(serve(orders))
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    main()

@@ -83,6 +83,45 @@ def test_a_firewall_drops_what_it_is_told_until_healed() -> None:
             assert _connect(first, second.address) == "reached"
 
 
+def test_isolated_hosts_reach_only_who_is_not() -> None:
+    """Two isolated hosts reach the third and not each other."""
+    with lan(hosts=3) as network:
+        gateway, first, second = network.hosts
+        first.isolate()
+        second.isolate()
+        _listen(gateway)
+        _listen(second)
+        assert _connect(first, gateway.address) == "reached"
+        assert _connect(gateway, second.address) == "reached"
+        assert _connect(first, second.address) == "failed"
+
+
+def test_a_host_is_in_as_many_networks_as_it_is_attached_to() -> None:
+    """A guest of two further networks reaches a host of each, which do not reach each other."""
+    with lan(hosts=1) as own, lan(hosts=1, subnet="10.78.0") as left, lan(hosts=1, subnet="10.79.0") as right:
+        (guest,) = own.hosts
+        assert [left.attach(guest), right.attach(guest)] == ["10.78.0.200", "10.79.0.200"]
+        for network in (left, right):
+            _listen(network.hosts[0])
+            assert _connect(guest, network.hosts[0].address) == "reached"
+        assert _connect(left.hosts[0], right.hosts[0].address) == "failed"
+
+
+def test_packets_are_lost_shaped_and_counted() -> None:
+    """All are lost at 100 percent, what arrives on the bridge is counted, and a slow cable still carries them."""
+    with lan(hosts=2) as network:
+        first, second = network.hosts
+        _listen(second)
+        second.shape(10)
+        network.count("tcp dport 4210")
+        assert _connect(first, second.address) == "reached"
+        seen = network.counted()
+        assert seen >= 3
+        second.lose(100)
+        assert _connect(first, second.address) == "failed"
+        assert network.counted() > seen
+
+
 def test_nothing_is_left_after_a_failure() -> None:
     """A test that fails in the middle leaves no namespace and no process."""
     started: list[subprocess.Popen[str]] = []

@@ -76,6 +76,7 @@ class DiscoveryStatistics:
     """What `doctor` shows.
 
     active           multicast is being sent and listened for
+    advertised       others are told of this node; in a large mesh only some are
     interfaces       those in use now
     hosts            the addresses that are announced
     candidates       nodes of our mesh that discovery knows of now
@@ -87,6 +88,7 @@ class DiscoveryStatistics:
     """
 
     active: bool
+    advertised: bool = False
     interfaces: tuple[Interface, ...] = ()
     hosts: tuple[str, ...] = ()
     candidates: int = 0

@@ -149,6 +149,7 @@ class MdnsDiscovery:
         heard = self._heard_own_s
         return DiscoveryStatistics(
             active=self._zeroconf is not None and bool(self._used),
+            advertised=self._announced is not None,
             interfaces=self._watcher.current,
             hosts=self.hosts(),
             candidates=len(self._candidates),

@@ -91,6 +91,7 @@ class MemoryDiscovery:
         """What is going on, for `doctor`."""
         return DiscoveryStatistics(
             active=self._announcement is not None and bool(self._interfaces),
+            advertised=self._announcement is not None and self._advertising,
             interfaces=self._interfaces,
             hosts=self.hosts(),
             candidates=len(self._heard),

@@ -45,6 +45,7 @@ async def examine(opened: Opened, peer: str | None, notices: Sequence[str] = ())
         "discovery": {
             "on": opened.settings.discovery,
             "active": statistics.active,
+            "advertised": statistics.advertised,
             "candidates": statistics.candidates,
             "heard_own_s_ago": statistics.heard_own_s_ago,
             "last_problem": statistics.last_problem,
