@@ -221,3 +221,17 @@ async def test_a_stop_ends_all_that_is_under_way(node: FakeNode, server: Control
     assert await client.hear() == {}
     assert server.clients == 0
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("zmqchat control")]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_while_a_client_arrives_leaves_nothing(node: FakeNode, server: ControlServer, turns: int) -> None:
+    """However far the loop has got with the connection: the client sees its end, and nobody serves it."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(control_path(node.home)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.stop()
+        assert server.clients == 0
+        client.settimeout(5)
+        with contextlib.suppress(OSError):
+            assert await asyncio.to_thread(client.recv, 1) == b""

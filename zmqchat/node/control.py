@@ -18,7 +18,7 @@ import secrets
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,11 @@ from zmqchat.node.records import Record
 if TYPE_CHECKING:
     from zmqchat.node.node import Node
 
-Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 TOKEN_TIMEOUT_S = 2.0
+ARRIVAL_TURNS = 3
+"""Turns of the loop between the moment that asyncio accepts a connection and the one that it calls us."""
+
 _log = logging.getLogger("zmqchat.control")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -64,11 +67,13 @@ class ControlServer:
         self._path: Path | None = None
         self._token: str | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._served: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
 
     @property
     def clients(self) -> int:
         """How many clients are connected."""
-        return len(self._connections)
+        return len(self._served)
 
     async def start(self) -> None:
         """Listen from now on. Raises ControlError where no socket can be had."""
@@ -103,8 +108,9 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Cut all clients and leave no socket behind."""
+        self._is_stopped = True
         if self._server is not None:
-            self._server.close()
+            await _close_server(self._server)
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -112,23 +118,31 @@ class ControlServer:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a client; no coroutine, as a stop must know of each, also of one whose task has not begun to run."""
+        if self._is_stopped:
+            writer.transport.abort()
+            return
+        is_served = len(self._served) < CONTROL_CLIENTS_MAX
+        serving = self._serve(reader, writer) if is_served else _refuse(writer)
+        task = asyncio.get_running_loop().create_task(serving, name="zmqchat control client")
+        self._connections[task] = writer
+        if is_served:
+            self._served.add(task)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._served.discard(task)
+        self._connections.pop(task).transport.abort()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("serving a control client failed", exc_info=error)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if len(self._connections) >= CONTROL_CLIENTS_MAX:
-                await _say(writer, ControlError(f"{CONTROL_CLIENTS_MAX} commands use this node already: end some"))
-                return
-            self._connections[task] = writer
             if await self._is_allowed(reader, writer):
                 await _Connection(self._node, self._memory, self._settings, reader, writer).run()
         except (OSError, asyncio.IncompleteReadError):
             _log.debug("a control client is gone")
-        except asyncio.CancelledError:
-            _log.debug("a control client was cut: the node stops")
-        finally:
-            self._connections.pop(task, None)
-            writer.transport.abort()
 
     async def _is_allowed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if self._token is None:
@@ -247,6 +261,19 @@ class _Connection:
                     await self._writer.drain()
             self._writer.write(waiting)
             await self._writer.drain()
+
+
+async def _close_server(server: asyncio.Server) -> None:
+    """Accept nobody any more, then close: asyncio would leave a connection open that it has accepted just before."""
+    for listener in server.sockets:
+        asyncio.get_running_loop().remove_reader(listener)
+    for _ in range(ARRIVAL_TURNS):
+        await asyncio.sleep(0)
+    server.close()
+
+
+async def _refuse(writer: asyncio.StreamWriter) -> None:
+    await _say(writer, ControlError(f"{CONTROL_CLIENTS_MAX} commands use this node already: end some"))
 
 
 async def _say(writer: asyncio.StreamWriter, error: Exception) -> None:

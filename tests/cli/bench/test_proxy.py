@@ -12,13 +12,15 @@ def test_each_run_may_use_the_same_ports() -> None:
     """What passes is counted both ways, and the end of a run leaves its ports free for the next."""
     with socket.create_server((TARGET, 0)) as target:
         port = target.getsockname()[1]
-        threading.Thread(target=_answer, args=(target, 2), daemon=True).start()
+        answering = threading.Thread(target=_answer, args=(target, 2), daemon=True)
+        answering.start()
         for _run in range(2):
             with CountingProxy([port]) as proxy, socket.create_connection((HOST, port), timeout=5) as connection:
                 connection.settimeout(5)
                 connection.sendall(b"12345")
                 assert connection.recv(3) == b"678"
                 assert proxy.bytes == 8
+        answering.join(5)
 
 
 def _answer(target: socket.socket, times: int) -> None:
