@@ -295,10 +295,10 @@ class Lan:
     def count(self, match: str) -> None:
         """Count from now on the packets that enter the bridge and match, in nft's words."""
         script = (
-            "table bridge zmqchat\ndelete table bridge zmqchat\n"
-            "table bridge zmqchat { counter seen {}\n"
-            "chain entering { type filter hook prerouting priority 0; "
-            f"{match} counter name seen; }} }}\n"
+            "add table bridge zmqchat\ndelete table bridge zmqchat\nadd table bridge zmqchat\n"
+            "add counter bridge zmqchat seen\n"
+            "add chain bridge zmqchat entering { type filter hook prerouting priority 0; }\n"
+            f"add rule bridge zmqchat entering {match} counter name seen\n"
         )
         _tool("ip", "netns", "exec", self._namespace, "nft", "-f", "-", stdin=script)
 
