@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.support.commands import command_line, environment, free_port, run_command, running_node, use_node
+from tests.support.commands import command_line, environment, free_port, run_command, running, running_node, use_node
 from zmqchat.cli.send import Sender
+from zmqchat.cli.session import LEAVES_LATER
 from zmqchat.model.errors import GOES_ON
 from zmqchat.model.ids import parse_message_id
 
@@ -173,3 +176,40 @@ def test_lines_that_are_late_together_are_told_once(capsys: pytest.CaptureFixtur
         assert told[-1] == "zmqchat: 50 messages were not held in time"
         assert told[:-1] == ([] if leaves else [f"zmqchat: not held; {GOES_ON}"])
         assert sender.late == ("not held" if leaves else None)
+
+
+def test_ctrl_c_while_waiting_says_that_the_message_is_stored(home: Path) -> None:
+    """One line, without an empty one, where the node stays and where it leaves with the command."""
+    for runs, further in ((True, GOES_ON), (False, LEAVES_LATER)):
+        with running_node(home) if runs else contextlib.nullcontext():
+            with running(home, "send", "lobby", f"hello {runs}", "--until", "held") as waiting:
+                seen_in_history(home, f"hello {runs}")
+                assert waiting.stop(signal.SIGINT) == 130
+            stored = "interrupted: the message is stored here, but not known to be held"
+            assert waiting.printed.splitlines()[-1] == f"zmqchat: {stored}; {further}"
+            assert "\n\n" not in waiting.printed
+
+
+def test_ctrl_c_while_lingering_says_that_nobody_has_the_message(home: Path) -> None:
+    """Its id is printed already; that it is nowhere else is told before the command ends."""
+    with running(home, "send", "lobby", "hello", "--linger", "60") as lingering:
+        lingering.wait_for(r"^\S+$")
+        assert lingering.stop(signal.SIGINT) == 130
+        assert lingering.printed.splitlines()[1:] == [f"zmqchat: interrupted: stored here; {LEAVES_LATER}"]
+
+
+def test_messages_on_their_way_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that have got where they should, or will not in time, count no more."""
+    late: dict[str, object] = {"error": {"kind": "DeliveryTimeout", "text": f"not held; {GOES_ON}"}}
+    sender = sender_of({"stored": 4}, {"record": {"id": "m1"}}, late, until="held")
+    sender.run(iter(["text"] * 4))
+    capsys.readouterr()
+    sender.tell_interrupted()
+    assert "2 messages are stored here, but not known to be held" in capsys.readouterr().err
+
+
+def seen_in_history(home: Path, text: str) -> None:
+    """Wait until the message is durable at the node that runs on this home."""
+    deadline_s = time.monotonic() + 30
+    while text not in use_node(home, "history", "lobby").stdout:
+        assert time.monotonic() < deadline_s

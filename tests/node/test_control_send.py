@@ -51,6 +51,15 @@ async def test_a_line_waits_for_until_and_times_out_alone(tmp_path: Path) -> Non
         assert (await client.hear())["done"] == {}
 
 
+async def test_who_asks_is_told_how_many_lines_are_on_their_way(tmp_path: Path) -> None:
+    """Durable here and not yet where they should get: told before they are late."""
+    async with serving(tmp_path) as (_node, client):
+        await begin_send(client, "held", 0.01, progress=True)
+        await client.say(line(1, "lonely"))
+        assert (await client.hear())["item"] == {"stored": 1}
+        assert (await client.hear())["item"]["error"]["kind"] == "DeliveryTimeout"
+
+
 async def test_bytes_that_are_not_durable_are_bounded(tmp_path: Path) -> None:
     """While the disk hangs, a stream posts 256 KiB and keeps its client waiting with the rest."""
     async with serving(tmp_path) as (node, client):

@@ -73,7 +73,10 @@ def line(number: int, text: str, key: str | None = None) -> Fields:
     return {"id": "s", "op": "line", "n": number, "key": key or f"key-{number:06}", "text": text}
 
 
-async def begin_send(client: Client, until: str = "stored", timeout: float | None = None) -> None:
+async def begin_send(
+    client: Client, until: str = "stored", timeout: float | None = None, *, progress: bool = False
+) -> None:
     """Begin a send request."""
-    await client.say({"id": "s", "op": "send", "room": "lobby", "until": until, "timeout": timeout})
+    fields: Fields = {"room": "lobby", "until": until, "timeout": timeout, "progress": progress}
+    await client.say({"id": "s", "op": "send", **fields})
     assert (await client.hear())["item"] == {"ready": True}

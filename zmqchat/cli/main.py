@@ -69,6 +69,9 @@ class CommandTable(click.Group):
         except BrokenPipeError:
             output.abandon_output()
             return output.DONE
+        except KeyboardInterrupt:  # for which click would print an empty line
+            output.end_echo()
+            return output.INTERRUPTED
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click calls it with this
         """The list in the help, from the table alone."""

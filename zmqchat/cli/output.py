@@ -65,6 +65,14 @@ def note(text: str) -> None:
         sys.stderr.flush()
 
 
+def end_echo() -> None:
+    """After Ctrl-C: a terminal has put ^C on the line, and what follows begins a new one."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+
+
 def exit_code_of(error: BaseException) -> int:
     """The exit code that an error of ours ends a command with."""
     # what a running node refused has the class that it has there

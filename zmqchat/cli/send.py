@@ -19,7 +19,7 @@ from zmqchat.cli import output
 from zmqchat.cli.client import ControlClient, Disconnected, Fields, Refused
 from zmqchat.cli.notices import NoticeWatch
 from zmqchat.cli.options import StartOptions
-from zmqchat.cli.session import open_session
+from zmqchat.cli.session import LEAVES_LATER, open_session
 from zmqchat.cli.stdin_lines import input_lines, standard_input
 from zmqchat.model.errors import GOES_ON, BadText, DeliveryTimeout, MessageTooLarge, UsageError, ZmqChatError
 from zmqchat.model.ids import room_name_checked
@@ -71,12 +71,18 @@ def send(
     with open_session(options) as session:
         sender = Sender(session.client, room, until, timeout, as_json, leaves=session.is_local)
         try:
-            with NoticeWatch(session, output.note):
-                code = sender.run(texts)
-        finally:
-            sender.tell_counts()
-        if sender.was_stored:
-            session.linger(0.0 if sender.timed_out else linger, sender.late)
+            try:
+                with NoticeWatch(session, output.note):
+                    code = sender.run(texts)
+            finally:
+                sender.tell_counts()
+            if sender.was_stored:
+                session.linger(0.0 if sender.timed_out else linger, sender.late)
+        except KeyboardInterrupt:
+            output.end_echo()
+            sender.tell_interrupted()
+            session.leave_at_once()
+            return output.INTERRUPTED
     return code
 
 
@@ -86,6 +92,7 @@ class Sender:
     was_stored  something has become durable at the node
     timed_out   something has not got in time where it should
     late        where the node leaves with this command: what is still to be told of such messages
+    on_way      messages that are durable at the node and not yet where they should get
     """
 
     def __init__(
@@ -93,7 +100,7 @@ class Sender:
     ) -> None:
         self._client = client
         self._as_json = as_json
-        self._fields: Fields = {"room": room, "until": until, "brief": not as_json}
+        self._fields: Fields = {"room": room, "until": until, "brief": not as_json, "progress": True}
         if timeout_s is not None:
             self._fields["timeout"] = timeout_s
         self._request = ""
@@ -101,6 +108,7 @@ class Sender:
         self._window = threading.Semaphore(CONTROL_SEND_WINDOW_EVENTS)
         self.was_stored = False
         self.timed_out = False
+        self.on_way = 0
         self._leaves = leaves
         self.late: str | None = None
         self._told = ""
@@ -122,6 +130,8 @@ class Sender:
             item = answer.get("item", {})
             if item.get("ready"):
                 feeder.start()
+            elif "stored" in item:
+                self.on_way += int(item["stored"])
             else:
                 self._answered(item)
         if self._has_failed:
@@ -133,6 +143,7 @@ class Sender:
         error, record = item.get("error"), item.get("record")
         if isinstance(record, dict):
             self.was_stored = True
+            self.on_way = max(0, self.on_way - 1)
             if self._as_json:
                 output.print_json(record)
             else:
@@ -141,6 +152,7 @@ class Sender:
             refused = Refused(str(error.get("kind")), str(error.get("text")))
             if issubclass(refused.original, DeliveryTimeout):
                 self.was_stored = self.timed_out = True
+                self.on_way = max(0, self.on_way - 1)
                 self._late_count += 1
                 self._tell_late(str(refused))
             else:
@@ -170,6 +182,15 @@ class Sender:
             output.note(f"{self._unsent:,} lines were not sent")
         if self._late_count > 1:
             output.note(f"{self._late_count:,} messages were not {self._fields['until']} in time")
+
+    def tell_interrupted(self) -> None:
+        """After Ctrl-C: what is not where it should get, or not known to be anywhere else, stays sent."""
+        further = LEAVES_LATER if self._leaves else GOES_ON
+        if self.on_way:
+            what = "the message is" if self.on_way == 1 else f"{self.on_way:,} messages are"
+            output.note(f"interrupted: {what} stored here, but not known to be {self._fields['until']}; {further}")
+        elif self._leaves and self.was_stored:
+            output.note(f"{self.late or 'interrupted: stored here'}; {further}")
 
     def _feed(self, texts: Iterator[str | ZmqChatError]) -> None:
         """Write the lines; on a thread of its own, as the node may not read for a while."""

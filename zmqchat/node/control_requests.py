@@ -145,7 +145,7 @@ async def _status(request: Request) -> Record:
 
 
 async def _send(request: Request) -> Record:
-    """Send the lines that follow; `brief` answers have only the id."""
+    """Send the lines that follow; `brief` answers have only the id, with `progress` those on their way are counted."""
     room = await request.node.join(request.text("room"))
     until = request.text("until")
     copies = request.number("copies", 1, 1, 1000)
@@ -160,7 +160,11 @@ async def _send(request: Request) -> Record:
             for number, result in answers
         )
 
-    stream = SendStream(room, request.memory, answer, until, request.seconds("timeout"), copies)
+    async def stored(count: int) -> None:
+        await request.item(stored=count)
+
+    told = stored if request.flag("progress") else None
+    stream = SendStream(room, request.memory, answer, until, request.seconds("timeout"), copies, told)
     request.stream = stream
     await request.item(ready=True)
     await stream.run()

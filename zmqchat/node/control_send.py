@@ -43,7 +43,10 @@ class _OnWay(NamedTuple):
 
 
 class SendStream:
-    """The texts of one `send` request, and how far each is to get. Raises UsageError for an unknown `until`."""
+    """The texts of one `send` request, and how far each is to get. Raises UsageError for an unknown `until`.
+
+    stored  is told how many lines more are durable, where `until` wants them further
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class SendStream:
         until: str,
         timeout_s: float | None,
         copies: int,
+        stored: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         if until not in UNTIL:
             raise UsageError(f"until must be one of {', '.join(UNTIL)}, not {until[:40]!r}")
@@ -62,6 +66,7 @@ class SendStream:
         self._until = until
         self._timeout_s = timeout_s
         self._copies = copies
+        self._stored = stored
         self._lines: deque[Line] = deque()
         self._queued_characters = 0
         self._is_complete = False
@@ -134,12 +139,16 @@ class SendStream:
         posting.add_done_callback(lambda _posting: self._moved.set())
         echo = self._memory.echo(self._room)
         echo.listeners.append(self._moved.set)
+        told = 0
         try:
             while self._unanswered or not posting.done():
                 self._moved.clear()
                 if posting.done():
                     posting.result()  # whatever else went wrong ends the request
                 answers = [*self._take_refused(), *self._take_stored(), *self._take_reached(), *self._take_late()]
+                if self._stored is not None and self._places > told:
+                    await self._stored(self._places - told)
+                    told = self._places
                 if answers:
                     await self._answer(answers)
                     self._unanswered -= len(answers)
