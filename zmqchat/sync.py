@@ -28,7 +28,7 @@ from zmqchat.node import forks
 from zmqchat.node.blocking import Exhausted, Pump, cancel_all, next_or_none, next_sents, serve_loop
 from zmqchat.node.cursor import Messages as AsyncMessages
 from zmqchat.node.home import resolve_home
-from zmqchat.node.mesh import MeshView
+from zmqchat.node.mesh import SURVEY_S, MeshView
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.room import Room as AsyncRoom
 from zmqchat.node.sending import Sent
@@ -223,6 +223,10 @@ class Node:
     def mesh(self) -> MeshView:
         """The whole mesh as this node knows it."""
         return self._call(self._node.mesh)
+
+    def survey(self, timeout: float = SURVEY_S) -> MeshView:
+        """Ask the linked peers which links they know of, then the mesh as this node knows it."""
+        return self._run(self._node.survey(timeout))
 
     @property
     def control_clients(self) -> int:

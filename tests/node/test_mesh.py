@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from tests.support.nodes import linked, running
-from zmqchat import PeerId
-from zmqchat.node.mesh import subnet_of, ways
+from tests.support.nodes import FAST, eventually, linked, running, share_room
+from zmqchat import Node, PeerId
+from zmqchat.node.mesh import MeshNode, subnet_of, ways
 
 
 def test_subnets() -> None:
@@ -34,3 +35,51 @@ async def test_two_nodes(home: Path) -> None:
         assert {node.id: node.is_self for node in view.nodes} == {ann.id: True, bob.id: False}
         assert view.subnets == {"127.0.0.0/24": 2}
         assert not view.is_partial
+
+
+ALONE = replace(FAST, exchange_dials=False)
+"""Nodes that dial only whom they were told by hand, so that a chain stays a chain."""
+
+
+def seen(node: Node, other: Node) -> MeshNode | None:
+    """Another node as this one sees it."""
+    return next((each for each in node.mesh().nodes if each.id == other.id), None)
+
+
+def hops(node: Node, other: Node) -> int | None:
+    """How far away it is."""
+    found = seen(node, other)
+    return None if found is None else found.hops
+
+
+async def test_who_is_reached_over_others_has_a_way(home: Path) -> None:
+    """In a chain the next but one is two hops away, by the one between; what is said gets there all the same."""
+    async with running(home, config=ALONE) as ann, running(home, "bob", ann, config=ALONE) as bob:
+        async with running(home, "cy", bob, config=ALONE) as cy:
+            found = await eventually(lambda: (node := seen(ann, cy)) and node.online and node.hops == 2 and node)
+            assert isinstance(found, MeshNode)
+            assert (found.via, found.linked) == (bob.id, False)
+            assert {node.id for node in (await ann.survey()).nodes} == {ann.id, bob.id, cy.id}
+
+
+async def test_a_survey_shows_links_beyond(home: Path) -> None:
+    """The end of a chain of four is unknown until somebody asks; then it is three hops away."""
+    async with running(home, config=ALONE) as ann, running(home, "bob", ann, config=ALONE) as bob:
+        async with running(home, "cy", bob, config=ALONE) as cy, running(home, "dee", cy, config=ALONE) as dee:
+            await eventually(lambda: seen(ann, dee) is not None and hops(ann, cy) == 2)
+            assert hops(ann, dee) is None
+            await eventually(lambda: hops(bob, dee) == 2)
+            await ann.survey()
+            found = seen(ann, dee)
+            assert found is not None
+            assert (found.hops, found.via, found.found_by) == (3, bob.id, "gossip")
+
+
+async def test_what_a_peer_lacks_is_counted(home: Path) -> None:
+    """Nothing, once a peer holds all; this node itself lacks nothing of its own."""
+    async with running(home) as ann, running(home, "bob", ann) as bob:
+        await linked(ann, bob)
+        room, _ = await share_room("lobby", ann, bob)
+        await room.send("hello", until="delivered")
+        await eventually(lambda: (found := seen(ann, bob)) is not None and found.lacks == 0)
+        assert {node.lacks for node in ann.mesh().nodes} == {0}

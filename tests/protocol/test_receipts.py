@@ -33,6 +33,20 @@ def mesh(net: FakeNet, *names: str) -> list[FakeNode]:
     return nodes
 
 
+def test_what_a_peer_lacks_of_ours_is_counted(net: FakeNet) -> None:
+    """Events in the room that it is not known to hold; of who never said anything nothing is known."""
+    ann, bob, cat = mesh(net, "ann", "bob", "cat")
+    receipts = ann.data.receipts
+    assert [receipts.lacking(lobby(), node.peer, speaks=True) for node in (bob, cat)] == [0, 0]
+    net.lose = lambda _a, b, _payload, _feed: b is cat
+    ann.say("hello")
+    ann.say("is anybody there?")
+    net.run(1.0)
+    assert [receipts.lacking(lobby(), node.peer, speaks=True) for node in (bob, cat)] == [0, 2]
+    assert receipts.lacking(lobby(), peer_of("eve"), speaks=False) is None
+    assert receipts.lacking(lobby(), peer_of("eve"), speaks=True) == 4
+
+
 def test_delivered_are_the_members_live_when_it_was_stored(net: FakeNet) -> None:
     """Who came later holds it too, but nobody waits for it; who left is still pending."""
     ann, bob, cat = mesh(net, "ann", "bob", "cat")

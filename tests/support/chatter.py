@@ -12,6 +12,7 @@ from zmqchat.model.ids import PeerId, RoomId
 from zmqchat.model.limits import NUMBER_MAX
 from zmqchat.wire import frames
 from zmqchat.wire.frames import Frame
+from zmqchat.wire.survey_frames import LinksAsked, LinksOf, LinksTold
 
 U64_MAX = 2**64 - 1
 NUMBERS = (0, 1, 2, 3, 10, 63, 64, 1_000, NUMBER_MAX - 1, NUMBER_MAX)
@@ -106,6 +107,8 @@ class Chatter:
             lambda: frames.Denied(room=self._room(), author=self._author(), log=self._pick(self._logs), reason="\x1b"),
             lambda: frames.Inquire(token=self._number()),
             lambda: frames.Report(token=self._rng.randrange(4), lines=(("\x1b", "x"),)),
+            lambda: LinksAsked(token=self._number()),
+            lambda: LinksTold(token=self._rng.randrange(4), lists=(LinksOf(self._bytes(8), self._bytes(16)),)),
             lambda: frames.Peers(entries=(frames.PeerEntry(self._author(), self._flip(), ()),)),
             lambda: frames.Duplicate(instance=self._bytes(16)),
         ]

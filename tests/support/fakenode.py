@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from zmqchat.model.errors import DeliveryTimeout, NodeClosed
 from zmqchat.model.ids import MessageId, PeerId, RoomId, mesh_id, room_id, room_name_checked
 from zmqchat.node.home import Home
+from zmqchat.node.mesh import MeshNode, MeshView
 from zmqchat.node.values import Member, NodeEvent, Peer
 
 if TYPE_CHECKING:
@@ -214,6 +215,8 @@ class FakeNode:
         self.added: list[str] = []
         self.nobody = "nobody found on eth0 (10.0.0.1): try --peer HOST:PORT"
         self.missing = 0
+        self.view: MeshView | None = None
+        self.surveys = 0
         self.report: dict[str, object] = {"name": name, "problems": ["the disk is nearly full: free some"]}
         self.disk = asyncio.Event()
         self.disk.set()
@@ -261,6 +264,19 @@ class FakeNode:
     def add_peer(self, address: str) -> None:
         """Note an address."""
         self.added.append(address)
+
+    def mesh(self) -> MeshView:
+        """The view that the test has set, else this node with a link to each peer."""
+        if self.view is not None:
+            return self.view
+        others = [MeshNode(p.id, p.name, online=p.online, linked=True, hops=1, lacks=0) for p in self.peers]
+        links = tuple(sorted((min(self.id, p.id), max(self.id, p.id)) for p in self.peers))
+        return MeshView((MeshNode(self.id, self.name, is_self=True, hops=0, lacks=0), *others), links, False)
+
+    async def survey(self, timeout: float = 1.0) -> MeshView:  # as the real one
+        """Nobody knows more."""
+        self.surveys += 1
+        return self.mesh()
 
     def missing_messages(self) -> int:
         """Everything is here."""

@@ -8,7 +8,7 @@ from tests.support.rostersamples import ROSTER_FRAMES, ROSTER_SAMPLES
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import MeshId, PeerId, RoomId
 from zmqchat.model.limits import NUMBER_MAX
-from zmqchat.wire import frames, overlay_frames, tree_frames
+from zmqchat.wire import frames, overlay_frames, survey_frames, tree_frames
 from zmqchat.wire.fields import U64_MAX
 
 
@@ -112,6 +112,11 @@ SAMPLES: dict[str, frames.Frame] = {
     ),
     "taken": tree_frames.Taken(size_bytes=2**40),
     "report": frames.Report(token=11, lines=(("linked", "yes"), ("found by", "mdns"))),
+    "links asked": survey_frames.LinksAsked(token=13),
+    "links told": survey_frames.LinksTold(
+        token=13,
+        lists=(survey_frames.LinksOf(PEER[:8], OTHER[:8] + MESH[:8]), survey_frames.LinksOf(OTHER[:8], b"")),
+    ),
     **ROSTER_SAMPLES,
 }
 
@@ -239,6 +244,14 @@ FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
         frames.Report,
         token=_u64,
         lines=st.lists(st.tuples(st.text(max_size=16), st.text(max_size=64)), max_size=4).map(tuple),
+    ),
+    st.builds(survey_frames.LinksAsked, token=_u64),
+    st.builds(
+        survey_frames.LinksTold,
+        token=_u64,
+        lists=st.lists(
+            st.builds(survey_frames.LinksOf, _bytes[8], st.lists(_bytes[8], max_size=4).map(b"".join)), max_size=4
+        ).map(tuple),
     ),
     ROSTER_FRAMES,
 )

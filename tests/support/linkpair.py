@@ -60,6 +60,7 @@ from zmqchat.protocol.overlay import Overlay
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.protocol.reach import Reach
+from zmqchat.protocol.survey import Survey
 from zmqchat.wire.frames import Frame, UnknownFrame, decode
 
 LATENCY_S = 0.001
@@ -185,16 +186,9 @@ class LinkNode:
         self.published: dict[PeerId, tuple[Endpoint, ...]] = {}
         self.exchange = Exchange(self.peer, config, self.peers, is_peer_id, rng, published=self.where_published)
         self.inquiry = Inquiry(self.peers.describe)
-        machines = (
-            self.admission,
-            self.peers,
-            self.overlay,
-            self.reach,
-            self.presence,
-            self.exchange,
-            self.inquiry,
-        )
-        self.mesh = Mesh(machines, self.peers, self.presence)
+        self.survey = Survey(self.peer, lambda: self.peers.linked, self.exchange.linked_of)
+        links = (self.admission, self.peers, self.overlay, self.reach, self.presence)
+        self.mesh = Mesh((*links, self.exchange, self.inquiry, self.survey), self.peers, self.presence)
         endpoints = (self.endpoint,) if advertised is None else advertised
         self.handle(NodeStarted(endpoints=endpoints, ports=self.ports))
 

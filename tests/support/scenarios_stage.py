@@ -244,6 +244,12 @@ class Stage:
         process.machines.inquiry.ask(self.world.nodes[self._number(words[1])].peer)
         process.settle()
 
+    def do_survey(self, words: list[str]) -> None:
+        """A node's user looks at the mesh: it asks who has links to whom."""
+        process = self._process(words[0])
+        process.machines.survey.ask()
+        process.settle()
+
     # What befalls them ---------------------------------------------------------------------------------------
 
     def do_run(self, words: list[str]) -> None:

@@ -123,6 +123,11 @@ def shown_name(record: Record) -> str:
     return clean_name(str(record.get("name") or ""), short_id(str(record.get("author") or record.get("id") or "")))
 
 
+def on_one_line(value: object) -> str:
+    """Something of others as a terminal may show it among other things on a line."""
+    return " ".join(clean(str(value)).split())
+
+
 def short_id(id_text: str) -> str:
     """The short form of a peer id from its full text form."""
     return f"{id_text[:4]}-{id_text[4:8]}" if id_text[:8].isalnum() else "unknown"
@@ -158,15 +163,15 @@ def counted(count: int, thing: str) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of columns that stand below each other; the last is not padded."""
-    widths = [max(_cells(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [
         "  ".join(
-            [*(cell + " " * (width - _cells(cell)) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]]
+            [*(cell + " " * (width - cells(cell)) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]]
         ).rstrip()
         for row in rows
     ]
 
 
-def _cells(text: str) -> int:
-    """The columns of the terminal that a text takes: two a wide character."""
+def cells(text: str) -> int:
+    """The columns of a terminal that a text takes: two a wide character."""
     return sum(map(cell_width, text))

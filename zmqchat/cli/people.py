@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from zmqchat.cli import output
+from zmqchat.cli import output, ways
 from zmqchat.cli.client import Fields
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.session import Session, open_session
 from zmqchat.cli.waiting import Waiting
+from zmqchat.model.limits import NAME_CELLS_MAX
 from zmqchat.model.text import clean
 
 FIND_S = 3.0
@@ -26,7 +30,10 @@ _STEP_S = 0.1
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def peers(options: StartOptions, everybody: bool, as_json: bool) -> None:
-    """List the other nodes in touch now; where no node runs, look around for 3 seconds first."""
+    """List the other nodes in touch now; where no node runs, look around for 3 seconds first.
+
+    LINK is "direct", or "via" the peer that leads there; LACKS is how many of your messages it is not known to hold.
+    """
     with open_session(options) as session:
         if session.is_local or options.peers:
             wait_for_peers(session)
@@ -36,7 +43,7 @@ def peers(options: StartOptions, everybody: bool, as_json: bool) -> None:
         for peer in found:
             output.print_json(peer)
     else:
-        for line in output.table([_row(peer) for peer in found]):
+        for line in peer_lines(found, ways.terminal_columns()):
             output.print_line(line)
     if nobody:
         output.note(str(nobody))
@@ -85,13 +92,48 @@ def _peers(session: Session, everybody: bool) -> list[Fields]:
     return [item["peer"] for item in session.client.items("peers", all=everybody)]
 
 
-def _row(peer: Fields) -> tuple[str, ...]:
-    rtt_s = peer.get("rtt_s")
+def peer_lines(peers: Sequence[Fields], columns: int | None) -> list[str]:
+    """A line a peer below a line of titles; where these columns have no room for all, two lines a peer.
+
+    columns  of the terminal, None for no bound
+    """
+    if not peers:
+        return []
+    columns = sys.maxsize if columns is None else columns
+    places = [_place(peer) for peer in peers]
+    for name_cells in _NAME_CELLS:
+        rows = [row + place for row, place in zip(_rows(peers, name_cells), places, strict=True)]
+        lines = output.table([_TITLES + _PLACE_TITLES, *rows])
+        if max(map(output.cells, lines)) <= columns:
+            return lines
+    tables = [output.table([_TITLES, *_rows(peers, name_cells)]) for name_cells in _NAME_CELLS_NARROW]
+    titles, *heads = next((lines for lines in tables if max(map(output.cells, lines)) <= columns), tables[-1])
+    seconds = [f"  found by {found_by}, {address}" for found_by, address in places]
+    return [titles, *itertools.chain.from_iterable(zip(heads, seconds, strict=True))]
+
+
+_TITLES = ("NAME", "ID", "LINK", "HOPS", "RTT", "LACKS")
+_PLACE_TITLES = ("FOUND BY", "ADDRESS")
+_NAME_CELLS = (NAME_CELLS_MAX, 20, 14)
+_NAME_CELLS_NARROW = (20, 14, 10)
+
+
+def _rows(peers: Sequence[Fields], name_cells: int) -> list[tuple[str, ...]]:
+    names = {str(peer["id"]): ways.name_cut(peer, name_cells) for peer in peers}
+    return [_row(peer, names) for peer in peers]
+
+
+def _row(peer: Fields, names: Mapping[str, str]) -> tuple[str, ...]:
+    way = ways.way_text(peer, names)
     return (
-        output.shown_name({"name": peer.get("name"), "author": peer.get("id")}),
-        output.short_id(str(peer.get("id"))),
-        "online" if peer.get("online") else "offline",
-        str(peer.get("address") or "-"),
-        str(peer.get("found_by") or "-"),
-        f"{rtt_s * 1000:.1f} ms" if isinstance(rtt_s, int | float) else "",
+        names[str(peer["id"])],
+        output.short_id(str(peer["id"])),
+        f"{way}, slow" if peer.get("slow") else way,
+        ways.hops_text(peer),
+        ways.rtt_text(peer) or "-",
+        ways.lacks_text(peer),
     )
+
+
+def _place(peer: Fields) -> tuple[str, ...]:
+    return (output.on_one_line(peer.get("found_by") or "-"), output.on_one_line(peer.get("address") or "-"))

@@ -276,6 +276,9 @@ RECORDS_BURST_MAX: Final = 2_048
 ROSTER_DIGEST_ENTRIES_MAX: Final = 2_048
 """Members of a bucket told in one frame, 16 B each: ten times the average of a full roster."""
 
+SURVEY_LISTS_MAX: Final = 17
+"""Nodes whose links are told in one answer, 8 B a link: the answerer, and those that it is linked to."""
+
 LIVENESS_ENTRIES_PER_FRAME_MAX: Final = 256
 """Suspicions in one frame, 44 B each."""
 

@@ -29,10 +29,13 @@ from zmqchat.node.records import (
     message_record,
     peer_record,
     room_record,
+    way_record,
 )
 
 if TYPE_CHECKING:
+    from zmqchat.model.ids import PeerId
     from zmqchat.node.node import Node
+    from zmqchat.node.values import Peer
 
 ITEMS_PER_WRITE = 128
 """Items that are made before everything else on the loop gets its turn: about 4 ms."""
@@ -256,15 +259,27 @@ async def _members(request: Request) -> Record:
 
 
 async def _peers(request: Request) -> Record:
+    """Who is in touch, by a link or by others, and with `all` who is not; the nearest come first."""
     node = request.node
-    for peer in node.known_peers() if request.flag("all") else node.peers:
-        await request.item(peer=peer_record(peer))
+    view = node.mesh()
+    if any(each.online and each.hops is None for each in view.nodes):
+        view = await node.survey()
+    others = {each.id: each for each in view.nodes if not each.is_self}
+    listed = {peer.id: peer for peer in (node.known_peers() if request.flag("all") else node.peers)}
+    listed |= {each.id: each.peer for each in others.values() if each.online and each.id not in listed}
+
+    def nearest(peer: Peer) -> tuple[bool, float, str, PeerId]:
+        hops = others[peer.id].hops if peer.id in others else None
+        return (not peer.online, float("inf") if hops is None else hops, peer.name, peer.id)
+
+    peers = sorted(listed.values(), key=nearest)
+    await request.items({"peer": peer_record(peer) | way_record(others.get(peer.id))} for peer in peers)
     return {}
 
 
 async def _mesh(request: Request) -> Record:
-    """The nodes and the links of the mesh one by one, the rest at the end."""
-    view = request.node.mesh()
+    """The nodes and the links of the mesh one by one, the rest at the end; with `survey` others are asked first."""
+    view = await request.node.survey() if request.flag("survey") else request.node.mesh()
     await request.items({"node": mesh_node_record(node)} for node in view.nodes)
     await request.items({"link": [peer_text(one), peer_text(other)]} for one, other in view.links)
     await request.item(mesh=mesh_record(view))

@@ -1,22 +1,28 @@
 """The whole mesh as one node knows it: nodes, links and subnets, as plain data.
 
 How it is put together. Members are those linked to, those that the roster knows to be live and those of whom a link is
-told. This node's own links are certain; links between two others are what linked peers tell of themselves, so in a
-partial mesh most of them are unknown. A node without a link is reached via a linked peer that says it has one to it.
+told. This node's own links are certain; links between two others are hearsay: what linked peers tell of themselves all
+the time, and what a survey (`protocol/survey`) has brought. In a large mesh some stay unknown. A node without a link is
+reached via the linked peer that the shortest known way begins with, else via the one that its messages came by.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from zmqchat.model.addresses import format_address
-from zmqchat.model.ids import PeerId, peer_short, peer_text
+from zmqchat.model.ids import PeerId, RoomId, peer_short, peer_text
 from zmqchat.node.core import Core
 from zmqchat.node.values import Peer
+from zmqchat.wire.roster_frames import PREFIX_BYTES
+
+SURVEY_S: Final = 1.0
+"""How long peers have to tell of their links; those who are busy are left out."""
 
 UNKNOWN_SUBNET: Final = ""
 """Of nodes whose address is no number or not known."""
@@ -34,13 +40,16 @@ class MeshNode:
     is_self    this node
     online     in touch now, by link or by what the others say
     linked     this node has a link to it
-    via        the linked peer that says it has a link to it; None for linked ones and where nobody does
+    via        the linked peer on the way to it; None for linked ones and where nobody knows
     hops       links on the shortest known way from here, 0 for this node itself, None where none is known
     address    HOST:PORT of its door, None where it is not known
     subnet     the /24 (IPv4) or /64 (IPv6) of that address, "" where it is not known
-    found_by   as in `Peer`
+    found_by   as in `Peer`; "gossip" where only other members tell of it
     rtt_s      smoothed round trip in seconds, None without a link
     slow       too far behind to be sent messages: it fetches them later
+    lacks      about how many messages of ours, of rooms that both are in, it is not known to hold; None where it is
+               not known
+    keeps      how many of our rooms it keeps for those who are away, without being in them
     """
 
     id: PeerId
@@ -55,6 +64,8 @@ class MeshNode:
     found_by: str | None = None
     rtt_s: float | None = None
     slow: bool = False
+    lacks: int | None = None
+    keeps: int = 0
 
     @property
     def id_text(self) -> str:
@@ -65,6 +76,11 @@ class MeshNode:
     def short(self) -> str:
         """The first 8 characters of the id in two groups."""
         return peer_short(self.id)
+
+    @property
+    def peer(self) -> Peer:
+        """The same as `node.peers` gives those with a link."""
+        return Peer(self.id, self.name, self.online, self.address, self.found_by, self.rtt_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,28 +141,73 @@ def view_mesh(core: Core, own_address: str) -> MeshView:
     for peer in linked:
         told = machines.exchange.linked_of.get(peer, frozenset())
         pairs |= {_pair(peer, other) for other in told if other not in {peer, core.me}}
+    members = {core.me, *linked, *machines.roster.members_live(), *itertools.chain.from_iterable(pairs)}
+    pairs |= _surveyed(core, members)
     links = tuple(sorted(pairs))
-    found = ways(core.me, links)
-    members = {core.me, *linked, *machines.roster.members_live(), *found}
-    nodes = tuple(_node(core, peer, own_address, found) for peer in sorted(members))
+    look = _Look(core, ways(core.me, links), core.data.broadcast.paths.leading(), _rooms_of(core))
+    nodes = tuple(_own(core, own_address) if peer == core.me else _node(look, peer) for peer in sorted(members))
     return MeshView(nodes=nodes, links=links, is_partial=machines.overlay.is_partial)
+
+
+class _Look(NamedTuple):
+    """What all nodes of one view are made from.
+
+    found    hops and the first link of the known ways
+    leading  by author, the link over which its messages came
+    rooms    by member, the rooms that it is in besides us
+    """
+
+    core: Core
+    found: Mapping[PeerId, tuple[int, PeerId]]
+    leading: Mapping[PeerId, PeerId]
+    rooms: Mapping[PeerId, Sequence[RoomId]]
+
+
+def _surveyed(core: Core, members: Iterable[PeerId]) -> set[tuple[PeerId, PeerId]]:
+    """The links between two others that a survey has brought, between members that are known here."""
+    by_prefix = {peer[:PREFIX_BYTES]: peer for peer in members if peer != core.me}
+    return {
+        _pair(by_prefix[owner], by_prefix[other])
+        for owner, others in core.machines.survey.known(core.runner.now().now_s)
+        if owner in by_prefix
+        for other in others
+        if other in by_prefix and other != owner
+    }
+
+
+def _rooms_of(core: Core) -> Mapping[PeerId, Sequence[RoomId]]:
+    rooms: dict[PeerId, list[RoomId]] = {}
+    for room in core.data.ledger.joined_rooms():
+        for peer in {*core.data.membership.book(room).members(), *core.data.interests.peers_in(room)}:
+            rooms.setdefault(peer, []).append(room)
+    return rooms
+
+
+def _lacks(look: _Look, peer: PeerId) -> int | None:
+    """What of ours the peer is not known to hold, over all rooms; who is in none of ours lacks nothing."""
+    speaks = look.core.machines.peers.is_linked(peer)
+    counts = [look.core.data.receipts.lacking(room, peer, speaks=speaks) for room in look.rooms.get(peer, ())]
+    return None if None in counts else sum(filter(None, counts))
 
 
 def _pair(one: PeerId, other: PeerId) -> tuple[PeerId, PeerId]:
     return (one, other) if one < other else (other, one)
 
 
-def _node(core: Core, peer: PeerId, own_address: str, found: Mapping[PeerId, tuple[int, PeerId]]) -> MeshNode:
-    if peer == core.me:
-        host = own_address.rpartition(":")[0].strip("[]")
-        return MeshNode(peer, core.name, is_self=True, hops=0, address=own_address, subnet=subnet_of(host))
+def _own(core: Core, address: str) -> MeshNode:
+    host = address.rpartition(":")[0].strip("[]")
+    return MeshNode(core.me, core.name, is_self=True, hops=0, address=address, subnet=subnet_of(host), lacks=0)
+
+
+def _node(look: _Look, peer: PeerId) -> MeshNode:
+    core = look.core
     known: Peer = core.peer(peer)
     address = known.address
     if address is None:
         published = core.machines.roster.endpoints_of(peer)
         address = format_address(published[0].host, published[0].door) if published else None
     linked = core.machines.peers.is_linked(peer)
-    hops, via = found.get(peer, (None, None))
+    hops, via = look.found.get(peer, (None, look.leading.get(peer)))
     return MeshNode(
         id=peer,
         name=known.name,
@@ -156,7 +217,8 @@ def _node(core: Core, peer: PeerId, own_address: str, found: Mapping[PeerId, tup
         hops=hops,
         address=address,
         subnet=UNKNOWN_SUBNET if address is None else subnet_of(address.rpartition(":")[0].strip("[]")),
-        found_by=known.found_by,
+        found_by=known.found_by or ("gossip" if core.machines.roster.is_live(peer) else None),
         rtt_s=known.rtt_s,
-        slow=core.data.broadcast.is_slow(peer),
+        slow=core.data.broadcast.is_slow(peer) or core.data.fanout.is_lazy(peer),
+        lacks=_lacks(look, peer),
     )

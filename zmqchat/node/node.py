@@ -19,7 +19,7 @@ from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
 from zmqchat.node.happenings import Happenings
-from zmqchat.node.mesh import MeshView, view_mesh
+from zmqchat.node.mesh import SURVEY_S, MeshView, view_mesh
 from zmqchat.node.opening import Opened, open_node
 from zmqchat.node.room import Room
 from zmqchat.node.runner import share_interpreter
@@ -219,6 +219,22 @@ class Node:
         """The whole mesh as this node knows it: nodes, links and subnets."""
         opened = self._core()
         return view_mesh(opened.core, opened.address)
+
+    async def survey(self, timeout: float = SURVEY_S) -> MeshView:
+        """Ask the linked peers which links they know of; the mesh as this node knows it after timeout seconds at most.
+
+        Costs a small frame a link, which `mesh` does not; what they tell is shown for a minute.
+        """
+        timeout_s = seconds_checked("timeout", timeout)
+        opened = self._core()
+        survey, loop = opened.core.machines.survey, asyncio.get_running_loop()
+        survey.ask()
+        opened.runner.settle_soon()
+        deadline_s = loop.time() + (SURVEY_S if timeout_s is None else timeout_s)
+        # Looked at again and again: an answer takes a round trip, and nobody else is to be told of it.
+        while not survey.is_complete and loop.time() < deadline_s:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+        return self.mesh()
 
     @property
     def control_clients(self) -> int:

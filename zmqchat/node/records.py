@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from zmqchat.model.ids import peer_text
+from zmqchat.model.ids import PeerId, peer_text
 from zmqchat.node.mesh import MeshNode, MeshView
 from zmqchat.node.message import Gap, Message
 from zmqchat.node.room import Room
@@ -89,7 +89,16 @@ def mesh_node_record(node: MeshNode) -> Record:
         "found_by": node.found_by,
         "rtt_s": node.rtt_s,
         "slow": node.slow,
+        "lacks": node.lacks,
+        "keeps": node.keeps,
     }
+
+
+def way_record(node: MeshNode | None) -> Record:
+    """How a peer is reached and what it lacks, as `peers` adds it to what is known of the peer itself."""
+    known = node if node is not None else MeshNode(PeerId(bytes(32)), "", online=False)
+    record = mesh_node_record(known)
+    return {name: record[name] for name in ("linked", "via", "hops", "slow", "lacks", "keeps")}
 
 
 def member_record(member: Member) -> Record:

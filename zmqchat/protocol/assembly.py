@@ -30,6 +30,7 @@ from zmqchat.protocol.reach import Reach
 from zmqchat.protocol.recordpool import RecordPool
 from zmqchat.protocol.roster import Roster
 from zmqchat.protocol.rostersync import RosterSync
+from zmqchat.protocol.survey import Survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class Machines:
     liveness: Liveness
     exchange: Exchange
     inquiry: Inquiry
+    survey: Survey
     faults: FaultCounts
     data: DataMachines
     tokens: Iterator[int]
@@ -130,6 +132,7 @@ def assemble(
         published=roster.endpoints_of,
     )
     inquiry = Inquiry(peers.describe)
+    survey = Survey(me.peer, lambda: peers.linked, exchange.linked_of)
     faults = FaultCounts()
     data = DataMachines(
         crypto,
@@ -142,10 +145,9 @@ def assemble(
         is_partial=lambda: overlay.is_partial,
         is_live=roster.is_live,
     )
-    net: tuple[Machine, ...] = (admission, peers, overlay, reach, presence, exchange, inquiry, faults)
+    net: tuple[Machine, ...] = (admission, peers, overlay, reach, presence, exchange, inquiry, survey, faults)
     advertising = Advertising(me.peer, lambda: overlay.is_partial, lambda: roster.live_count)
     members: tuple[Machine, ...] = (roster, liveness, RosterSync(me.peer, config, rng, roster), advertising)
     mesh = Mesh((*net, *members, *data.machines), peers, presence)
-    return Machines(
-        mesh, admission, peers, overlay, reach, presence, roster, liveness, exchange, inquiry, faults, data, tokens
-    )
+    parts = (admission, peers, overlay, reach, presence, roster, liveness, exchange, inquiry, survey, faults, data)
+    return Machines(mesh, *parts, tokens)

@@ -36,6 +36,10 @@ class Paths:
         path = self._paths.get((room, author, log))
         return None if path is None else path.peer
 
+    def leading(self) -> dict[PeerId, PeerId]:
+        """By author, the link over which the newest of its batches came."""
+        return {author: path.peer for (_room, author, _log), path in self._paths.items() if path.peer is not None}
+
     def came(self, place: tuple[RoomId, PeerId, int], peer: PeerId) -> None:
         """A batch of this room, author and log that is new here came by this link."""
         path = self._paths.pop(place, None)

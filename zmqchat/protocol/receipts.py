@@ -125,6 +125,22 @@ class Receipts(Machine):
         entry = self._logs.get((room, log))
         return {} if entry is None else entry.holds
 
+    def lacking(self, room: RoomId, peer: PeerId, *, speaks: bool) -> int | None:
+        """How many of our events in the room this peer is not known to hold.
+
+        speaks  it tells us itself what it holds, so no word of a log means nothing of it; of others None where any log
+                has no word
+        """
+        count = 0
+        for key, frontier in self._ledger.rooms[room].frontier.of_author(self._ledger.me):
+            held = self._holds_of(room, key.log).get(peer)
+            if key.branch != MAIN_BRANCH or frontier.end == frontier.floor:
+                continue
+            if held is None and not speaks:
+                return None
+            count += max(0, frontier.end - max(held or 0, frontier.floor))
+        return count
+
     def sizes(self) -> tuple[Size, ...]:
         """Steps of who was live, and peers that hold, of the log with the most."""
         return (
