@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,27 +54,34 @@ def hops(node: Node, other: Node) -> int | None:
     return None if found is None else found.hops
 
 
+@contextlib.asynccontextmanager
+async def chain(home: Path, *names: str) -> AsyncIterator[list[Node]]:
+    """Nodes of which each is linked to the next only."""
+    async with contextlib.AsyncExitStack() as stack:
+        nodes: list[Node] = []
+        for name in names:
+            nodes.append(await stack.enter_async_context(running(home, name, *nodes[-1:], config=ALONE)))
+        yield nodes
+
+
 async def test_who_is_reached_over_others_has_a_way(home: Path) -> None:
-    """In a chain the next but one is two hops away, by the one between; what is said gets there all the same."""
-    async with running(home, config=ALONE) as ann, running(home, "bob", ann, config=ALONE) as bob:
-        async with running(home, "cy", bob, config=ALONE) as cy:
-            found = await eventually(lambda: (node := seen(ann, cy)) and node.online and node.hops == 2 and node)
-            assert isinstance(found, MeshNode)
-            assert (found.via, found.linked) == (bob.id, False)
-            assert {node.id for node in (await ann.survey()).nodes} == {ann.id, bob.id, cy.id}
+    """In a chain the next but one is two hops away, by the one between."""
+    async with chain(home, "ann", "bob", "cy") as (ann, bob, cy):
+        found = await eventually(lambda: (node := seen(ann, cy)) and node.online and node.hops == 2 and node)
+        assert isinstance(found, MeshNode)
+        assert (found.via, found.linked) == (bob.id, False)
 
 
 async def test_a_survey_shows_links_beyond(home: Path) -> None:
     """The end of a chain of four is unknown until somebody asks; then it is three hops away."""
-    async with running(home, config=ALONE) as ann, running(home, "bob", ann, config=ALONE) as bob:
-        async with running(home, "cy", bob, config=ALONE) as cy, running(home, "dee", cy, config=ALONE) as dee:
-            await eventually(lambda: seen(ann, dee) is not None and hops(ann, cy) == 2)
-            assert hops(ann, dee) is None
-            await eventually(lambda: hops(bob, dee) == 2)
-            await ann.survey()
-            found = seen(ann, dee)
-            assert found is not None
-            assert (found.hops, found.via, found.found_by) == (3, bob.id, "gossip")
+    async with chain(home, "ann", "bob", "cy", "dee") as (ann, bob, cy, dee):
+        await eventually(lambda: seen(ann, dee) is not None and hops(ann, cy) == 2)
+        assert hops(ann, dee) is None
+        await eventually(lambda: hops(bob, dee) == 2)
+        await ann.survey()
+        found = seen(ann, dee)
+        assert found is not None
+        assert (found.hops, found.via, found.found_by) == (3, bob.id, "gossip")
 
 
 async def test_what_a_peer_lacks_is_counted(home: Path) -> None:
