@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from zmqchat.model.errors import StoreDamaged as StoreDamaged
     from zmqchat.model.errors import StoreFull as StoreFull
     from zmqchat.model.errors import StoreVersion as StoreVersion
+    from zmqchat.model.errors import TooManyRooms as TooManyRooms
     from zmqchat.model.errors import UsageError as UsageError
     from zmqchat.model.errors import WrongProcess as WrongProcess
     from zmqchat.model.errors import ZmqChatError as ZmqChatError
@@ -73,7 +74,7 @@ __version__ = "0.1.0"
 _ERRORS = (
     "BadAddress BadConfig BadCursor BadName BadPeerId BadRoomName BadText ControlError CursorLost DeliveryTimeout "
     "FileLimit HomeError HomeInUse HomeUnusable IdentityDamaged MessageTooLarge NetworkError NodeClosed NotStored "
-    "PortInUse StoreBroken StoreDamaged StoreFull StoreVersion UsageError WrongProcess ZmqChatError"
+    "PortInUse StoreBroken StoreDamaged StoreFull StoreVersion TooManyRooms UsageError WrongProcess ZmqChatError"
 )
 _HOMES = {
     "zmqchat.model.config": "Config",

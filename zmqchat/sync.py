@@ -197,7 +197,7 @@ class Node:
         return [Room(self, room) for room in self._call(lambda: self._node.rooms)]
 
     def join(self, name: str, latest_first: bool = False) -> Room:
-        """Be in the room of this name from now on."""
+        """Be in the room of this name from now on, as `zmqchat.Node.join`."""
         return Room(self, self._run(self._node.join(name, latest_first)))
 
     def leave(self, name: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
+from tests.support import nodes
 from tests.support.commands import free_port, run_command, running, running_node, use_node
 
 
@@ -44,3 +48,26 @@ def test_unread_counts_what_others_said_and_nobody_read(home: Path) -> None:
             chat.type("/rooms\n")
             chat.wait_for("lobby: 2 members")
         assert unread() == 0
+
+
+async def test_one_room_too_many_is_told_in_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command says to leave one, and a chat stays where it is."""
+    monkeypatch.setattr("zmqchat.protocol.membership.ROOMS_MAX", 2)
+
+    def chat(folder: Path) -> None:
+        with running(folder, "chat", "--plain") as program:
+            program.wait_for("lobby")
+            program.type("/join garden\nstill here\n")
+            program.wait_for("leave one")
+            program.wait_for(": still here")
+
+    async with nodes.running(home) as ann:
+        await ann.join("kitchen")
+        for words in (["join", "garden"], ["send", "garden", "hello"], ["history", "garden"]):
+            done = await asyncio.to_thread(use_node, ann.home, *words)
+            assert done.returncode == 1
+            assert done.stdout == ""
+            assert len(done.stderr.splitlines()) == 1 and "leave one" in done.stderr
+        await asyncio.to_thread(chat, ann.home)
+        assert [room.name for room in ann.rooms] == ["kitchen", "lobby"]
+        assert (await (await ann.join("lobby")).history(1))[0].text == "still here"

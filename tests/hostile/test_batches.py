@@ -126,9 +126,10 @@ async def test_every_wrong_batch_is_a_fault_and_not_stored(besieged: Siege, way:
     assert await besieged.faults("penalties") == len(WRONG_BATCHES)
 
 
-async def test_two_wrong_signatures_end_the_link_and_one_does_not(besieged: Siege, eve: HostilePeer) -> None:
-    """A wrong signature costs 50; bob, who was never sent it, knows nothing of it."""
-    eve.send(PUSH_PREFIX + resigned(eve.batch("forged").raw))
+async def test_three_wrong_signatures_end_the_link_and_two_do_not(besieged: Siege, eve: HostilePeer) -> None:
+    """A third within a minute is one too many; bob, who was never sent any, knows nothing of them."""
+    for _ in range(2):
+        eve.send(PUSH_PREFIX + resigned(eve.batch("forged").raw))
     eve.say(Inquire(token=1))
     await eventually(lambda: eve.got(Report))
     assert not eve.is_cut

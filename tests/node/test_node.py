@@ -15,7 +15,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.nodes import FAST, MESH, eventually, has_texts, linked, running, share_room, take_texts
-from zmqchat import BadAddress, BadName, HomeInUse, Node, NodeClosed, PortInUse, UsageError, WrongProcess
+from zmqchat import (
+    BadAddress,
+    BadName,
+    HomeInUse,
+    Node,
+    NodeClosed,
+    PortInUse,
+    TooManyRooms,
+    UsageError,
+    WrongProcess,
+)
 from zmqchat.protocol.effects import Store
 from zmqchat.sync import Node as BlockingNode
 
@@ -49,6 +59,22 @@ async def test_rooms_are_kept_until_left(home: Path) -> None:
         await eventually(lambda: [room.name for room in ann.rooms] == ["Deck 3", "lobby"])
     async with running(home) as ann:
         assert [room.name for room in ann.rooms] == ["Deck 3", "lobby"]
+
+
+async def test_one_room_too_many_is_an_error_that_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in no more and no fewer rooms than before; a room that is left makes place at once."""
+    monkeypatch.setattr("zmqchat.protocol.membership.ROOMS_MAX", 2)
+    async with running(home) as ann:
+        await ann.join("engine")
+        with pytest.raises(TooManyRooms, match=r"'galley'.*2 rooms.*leave one"):
+            await ann.join("galley")
+        assert [room.name for room in ann.rooms] == ["engine", "lobby"]
+        lobby = await ann.join("lobby")
+        await lobby.send("all is well")
+        await ann.leave("engine")
+        galley = await ann.join("galley")
+        await galley.send("soup")
+        assert [room.name for room in ann.rooms] == ["galley", "lobby"]
 
 
 async def test_leaving_the_lobby_is_kept_too(home: Path) -> None:

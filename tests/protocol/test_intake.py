@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.authors import Author, Stranger
 from tests.support.fakelink import WALL_START_MS, FakeNet, FakeNode, lobby, peer_of
-from zmqchat.history.batch import BATCH_SIGNATURE_LABEL
+from zmqchat.history.batch import BATCH_SIGNATURE_LABEL, SIGNATURE_SCORE
 from zmqchat.history.clock import hlc_of
 from zmqchat.model.ids import LogKey
 from zmqchat.model.limits import (
@@ -121,7 +121,7 @@ def test_wrong_signature_is_not_stored_and_costs_the_sender(net: FakeNet) -> Non
     forged = batch.raw[:-1] + bytes((batch.raw[-1] ^ 1,))
     bob.send(Push(batch=forged))
     net.run(0.1)
-    assert reasons(ann) == ["signature"] and ann.faults[0].fault.score == -50
+    assert reasons(ann) == ["signature"] and ann.faults[0].fault.score == SIGNATURE_SCORE
     assert ann.faults[0].peer == bob.peer
     assert (lobby(), eve.key()) not in ann.store.batches
     eve.push(batch)

@@ -249,6 +249,11 @@ def test_rooms_are_bounded(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("one", "two", "three"):
         ann.handle(JoinRoom(room=lobby(name), name=name))
     assert len(ann.data.ledger.joined_rooms()) == 2 and ann.of(Notice)
+    assert ann.data.membership.may_join(lobby("one")) and not ann.data.membership.may_join(lobby("three"))
+    ann.leave("one")
+    assert ann.data.membership.is_leaving and not ann.data.membership.may_join(lobby("three"))
+    net.run(0.1)
+    assert not ann.data.membership.is_leaving and ann.data.membership.may_join(lobby("three"))
 
 
 def test_peers_hear_of_joins_and_leaves(net: FakeNet) -> None:

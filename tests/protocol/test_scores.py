@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fakelink import peer_of
+from zmqchat.history.batch import SIGNATURE_SCORE
 from zmqchat.model.faults import Fault
 from zmqchat.protocol import scores
 from zmqchat.protocol.scores import Scores
 
 BOB = peer_of("bob")
 FAULT = Fault(reason="malformed", detail="Ping: fields")
-FORGERY = Fault(reason="signature", detail="wrong", score=-50)
+FORGERY = Fault(reason="signature", detail="wrong", score=SIGNATURE_SCORE)
 
 
 def blame_until_floor(made: Scores, fault: Fault, every_s: float, most: int = 1_000) -> int:
@@ -22,7 +23,24 @@ def blame_until_floor(made: Scores, fault: Fault, every_s: float, most: int = 1_
 def test_five_faults_at_once_are_too_many() -> None:
     """A fault costs 20 of the 100 that a peer has."""
     assert blame_until_floor(Scores(600.0), FAULT, 0.0) == 5
-    assert blame_until_floor(Scores(600.0), FORGERY, 0.0) == 2
+
+
+@pytest.mark.parametrize("every_s", [0.0, 1.0, 29.9])
+def test_three_wrong_signatures_within_a_minute_are_too_many(every_s: float) -> None:
+    """However they are spread; two are not."""
+    assert blame_until_floor(Scores(600.0), FORGERY, every_s) == 3
+
+
+def test_a_forger_is_left_alone_for_the_longest_time_at_once() -> None:
+    """Ten minutes after wrong signatures; what was forgiven before counts no more."""
+    made = Scores(600.0)
+    blame_until_floor(made, FORGERY, 0.0)
+    assert made.penalise(BOB, 0.0) == 600.0
+    blame_until_floor(made, FAULT, 0.0)
+    assert made.penalise(BOB, 0.0) == 60.0, "the second one, of faults of another kind"
+    made.blame(BOB, FORGERY, 0.0)
+    made.blame(BOB, FAULT, 3600.0)
+    assert made.penalise(BOB, 3600.0) == 3600.0 + 120.0
 
 
 @pytest.mark.parametrize("every_s", [0.001, 1.0, 14.9])

@@ -164,6 +164,8 @@ class Chat:
         if not rest:
             self._view.say("/join needs the name of a room, as in /join kitchen")
         else:
+            # Asked first: whoever can't go there stays here.
+            self._session.client.ask("join", room=room_name_checked(rest))
             self.enter(rest)
         return True
 

@@ -9,6 +9,7 @@ ZmqChatError
 │   ├── StoreFull                       no room on the disk
 │   └── StoreBroken                     the disk fails
 ├── DeliveryTimeout                     stored, but not yet where `until` wanted it
+├── TooManyRooms                        in as many rooms as a node can be
 ├── CursorLost                          a cursor of another store, or of a room that it never had
 ├── HomeError                           the home can't be used
 │   ├── HomeInUse                       another process owns it
@@ -143,6 +144,18 @@ class DeliveryTimeout(ZmqChatError):
         has = "it was read by" if until == "read" else "it has reached"
         who = f"{has} {_people(delivered)}, not yet {_people(pending)}" if pending else f"{has} {_people(delivered)}"
         super().__init__(f"stored here, but not {until} within {timeout_s:g} s ({who}); {GOES_ON}")
+
+
+class TooManyRooms(ZmqChatError):
+    """This node is in as many rooms as a node can be; nothing was joined, and it is in all others as before."""
+
+    def __init__(self, name: str, rooms: int) -> None:
+        self.name = name
+        self.rooms = rooms
+        super().__init__(
+            f"{name[:80]!r} can't be joined: this node is in {rooms:,} rooms, and more can't be had; leave one that it "
+            "does not need (`zmqchat rooms`, `zmqchat leave ROOM`), then join again"
+        )
 
 
 class CursorLost(ZmqChatError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from zmqchat.crypto.signing import IdentityCrypto
 from zmqchat.model.addresses import format_address
-from zmqchat.model.errors import NodeClosed, NotStored, WrongProcess
+from zmqchat.model.errors import NodeClosed, NotStored, TooManyRooms, WrongProcess
 from zmqchat.model.ids import MessageId, PeerId, RoomId, peer_short
 from zmqchat.model.text import clean_name
 from zmqchat.node import forks
@@ -293,6 +293,15 @@ class Core:
             next_number = self.data.ledger.room(room).next_arrival
             known = self.rooms[room] = Room(self, room, name, Tail(next_number, self._hot))
         return known
+
+    async def wait_to_join(self, room: RoomId, name: str) -> None:
+        """Wait for rooms that are being left, where one more needs their place. Raises TooManyRooms."""
+        membership = self.data.membership
+        while not membership.may_join(room):
+            if not membership.is_leaving:
+                raise TooManyRooms(name, len(self.data.ledger.joined_rooms()))
+            await self.outcome()
+            self._check_accepts()
 
     def write_rows(self, rows: tuple[PutRow, ...]) -> None:
         """Keep rows of the small tables; what becomes of them is not waited for."""

@@ -267,11 +267,12 @@ class Node:
 
         latest_first  fetch the newest messages first and what is older behind them, from now on; a later join
                       without it leaves that as it is
-        Raises BadRoomName.
+        Raises BadRoomName, and TooManyRooms where this node is in as many as it can be.
         """
         opened = self._core()
         checked = room_name_checked(name)
         room = room_id(opened.mesh, checked)
+        await opened.core.wait_to_join(room, checked)
         opened.runner.feed(JoinRoom(room=room, name=checked, latest_first=latest_first))
         return opened.core.open_room(room, checked)
 

@@ -31,6 +31,9 @@ UNTIL: Final = ("stored", "held", "delivered", "read")
 class Sent:
     """A message that is stored here; who has it, is looked up when asked.
 
+    That others have it is their word. It is taken back where this log turns out to have two histories (a copied home
+    that did not look like one): then they count again once they have both.
+
     id         its id, the same on every node
     delivered  the peers that have it on their disk, as far as they have told
     pending    members that were live when it was stored and have not told that they have it

@@ -114,6 +114,15 @@ class Membership(Machine):
         """Whether we are in the room and mean to stay; from the order to leave on not, stored or not."""
         return self._ledger.is_joined(room) and room not in self._leaving
 
+    def may_join(self, room: RoomId) -> bool:
+        """Whether we are in the room or in fewer than a node can be in; a room that we are about to leave counts."""
+        return self._ledger.is_joined(room) or len(self._ledger.joined_rooms()) < ROOMS_MAX
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether there is a room whose end is not durable yet."""
+        return bool(self._leaving)
+
     # Rooms and names ---------------------------------------------------------------------------
 
     def _started(self, _fact: NodeStarted, at: Instant) -> None:
@@ -128,7 +137,7 @@ class Membership(Machine):
         self._leaving.pop(fact.room, None)
         entry = self._ledger.room(fact.room)
         if not entry.joined:
-            if len(self._ledger.joined_rooms()) >= ROOMS_MAX:
+            if not self.may_join(fact.room):
                 self.outbox.append(Notice(text=f"{ROOMS_MAX} rooms are the most that a node can be in: leave some"))
                 return
             entry.joined, entry.latest_first = True, fact.latest_first

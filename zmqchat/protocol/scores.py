@@ -2,7 +2,8 @@
 
 A fault costs what it says. SCORE_RECOVERED points come back with each full minute, counted from the first fault: a
 score that crept back all the time would let the fifth fault of a minute miss the floor by a hair. At the floor the
-peer gets a penalty, each twice as long as the one before. Peers are forgotten, the least recently blamed first, so
+peer gets a penalty, each twice as long as the one before; at once the longest where a wrong signature was among its
+faults, as nobody signs wrongly by mistake. Peers are forgotten, the least recently blamed first, so
 that new identities, which cost nothing, do not fill the memory.
 """
 
@@ -26,6 +27,7 @@ class _Score:
     value: float = 0.0
     at_s: float = 0.0
     penalties: int = 0
+    has_forged: bool = False
     last: str = ""
 
 
@@ -42,6 +44,7 @@ class Scores:
         score.last = f"{fault.reason}: {fault.detail}"
         self._recover(score, now_s)
         score.value += fault.score
+        score.has_forged |= fault.reason == "signature"
         return score.value <= SCORE_FLOOR
 
     def penalise(self, peer: PeerId, now_s: float, why: str | None = None) -> float:
@@ -51,6 +54,9 @@ class Scores:
         score.penalties += 1
         score.value = 0.0
         score.at_s = now_s
+        has_forged, score.has_forged = score.has_forged, False
+        if has_forged:
+            return now_s + self._penalty_max_s
         return now_s + min(PENALTY_FIRST_S * 2.0 ** min(score.penalties - 1, 10), self._penalty_max_s)
 
     def last_fault(self, peer: PeerId) -> str:
@@ -61,6 +67,7 @@ class Scores:
     def _recover(self, score: _Score, now_s: float) -> None:
         minutes = (now_s - score.at_s) // RECOVERY_S
         score.value = min(0.0, score.value + minutes * SCORE_RECOVERED)
+        score.has_forged &= score.value < 0
         score.at_s = score.at_s + minutes * RECOVERY_S if score.value < 0 else now_s
 
     def _of(self, peer: PeerId) -> _Score:
