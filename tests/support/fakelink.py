@@ -16,6 +16,7 @@ from functools import partial
 from random import Random
 from typing import Any, cast
 
+from tests.support.fakepeers import FakeCensus, FakeLinks, FaultSeen, FrameOut
 from tests.support.fakestore import FakeStore
 from zmqchat.crypto.twin import TwinCrypto
 from zmqchat.history.batch import BatchHeader, peek
@@ -41,18 +42,27 @@ from zmqchat.protocol.facts import (
     Instant,
     JoinRoom,
     LeaveRoom,
+    LinkBlocked,
     NodeStarted,
     PeerSubscribed,
     TimerFired,
 )
-from zmqchat.protocol.machine import OVERLAY_FEATURE, Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame
+from zmqchat.protocol.gaps import Gaps
+from zmqchat.protocol.machine import (
+    OVERLAY_FEATURE,
+    MeshSwitched,
+    PeerFaulted,
+    PeerLinked,
+    PeerUnlinked,
+)
 from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
+from zmqchat.protocol.roster_facts import GAPS_FEATURE, MemberDead, MemberLive
 from zmqchat.wire.batches import unpack_batch
 from zmqchat.wire.events import body_text, decode_event
-from zmqchat.wire.frames import Frame, decode
+from zmqchat.wire.frames import Frame, decode, encode
 
 MESH = mesh_id("test")
 WALL_START_MS = 1_700_000_000_000
@@ -80,42 +90,6 @@ def lobby(name: str = "lobby") -> RoomId:
     return room_id(MESH, name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameOut(Effect):
-    """A frame for a linked peer (what the real `peers` turns into Send)."""
-
-    peer: PeerId
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultSeen(Effect):
-    """A peer was blamed."""
-
-    fault: PeerFaulted
-
-
-class _Links(Machine):
-    """Stands for `peers` and `presence`: knows who is linked, and passes frames and faults on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linked: set[PeerId] = set()
-        self.facts = {
-            PeerLinked: lambda fact, _at: self.linked.add(fact.peer),
-            PeerUnlinked: lambda fact, _at: self.linked.discard(fact.peer),
-            SendFrame: lambda fact, _at: self.outbox.append(FrameOut(peer=fact.peer, payload=fact.payload)),
-            PeerFaulted: lambda fact, _at: self.outbox.append(FaultSeen(fault=fact)),
-        }
-
-    def is_linked(self, peer: PeerId) -> bool:
-        """Whether the peer is linked."""
-        return peer in self.linked
-
-    def heard(self, _peer: PeerId, _now_s: float) -> None:
-        """Signs of life are not of interest here."""
-
-
 class FakeNode:
     """One node: its machines, its store, and what its application was told."""
 
@@ -130,11 +104,12 @@ class FakeNode:
         nickname: str | None = None,
         moved: bool = False,
         power_lost: bool = False,
-        features: tuple[str, ...] = (OVERLAY_FEATURE,),
+        features: tuple[str, ...] = (OVERLAY_FEATURE, GAPS_FEATURE),
     ) -> None:
         self.net = net
         self.features = features
         self.partial = net.partial
+        self.stays_out = False
         self.name = name
         self.crypto = crypto or TwinCrypto(peer_of(name))
         self.peer = self.crypto.peer
@@ -149,6 +124,13 @@ class FakeNode:
         self.sent: list[tuple[PeerId, bytes]] = []
         self.published: list[bytes] = []
         self.wall_offset_ms = 0
+        self.gap_machine = Gaps(
+            self.peer,
+            config or net.config,
+            FakeCensus(net, self.peer),
+            is_partial=lambda: self.partial,
+            is_suspect=lambda peer: peer in net.suspects,
+        )
         self.data = DataMachines(
             self.crypto,
             config or net.config,
@@ -159,9 +141,10 @@ class FakeNode:
             name=nickname or name,
             is_partial=lambda: self.partial,
             is_live=lambda peer: peer in net.nodes and net.nodes[peer].alive,
+            gaps=self.gap_machine,
         )
-        links = _Links()
-        self.mesh = Mesh((*self.data.machines, links), cast(Peers, links), cast(Presence, links))
+        links = FakeLinks()
+        self.mesh = Mesh((self.gap_machine, *self.data.machines, links), cast(Peers, links), cast(Presence, links))
         store = self.store
         damaged = self.data.restore(
             rooms=[(RoomId(key), row) for key, row in store.tables.get("rooms", {}).items()],
@@ -209,6 +192,19 @@ class FakeNode:
         self.mesh.settle(self.instant())
         self._apply()
         return ids
+
+    def switch(self, *, partial: bool) -> None:
+        """The overlay goes over to the other kind of mesh."""
+        self.partial = partial
+        self.handle(MeshSwitched(partial=partial))
+
+    def blocked(self, other: FakeNode) -> None:
+        """Something to this node was dropped."""
+        self.handle(LinkBlocked(peer=other.peer))
+
+    def learns_of(self, peer: PeerId) -> None:
+        """The roster has a new live member."""
+        self.handle(MemberLive(peer=peer))
 
     # Out ---------------------------------------------------------------------------------------
 
@@ -332,6 +328,7 @@ class FakeNet:
     """Nodes, links and the clock.
 
     lose, double  whether a frame (sender, receiver, payload, by feed) is lost, or comes twice
+    tells_members whether each node knows of all others, so that gaps can open; suspects are those whom some doubt
     partial       whether new nodes take the mesh for a partial one; each has its own `partial`
     late_s        how long a feed frame is held up beyond latency_s, so that it is overtaken
     """
@@ -342,6 +339,8 @@ class FakeNet:
         self.now_s = 0.0
         self.latency_s = RTT_S / 2
         self.partial = False
+        self.tells_members = False
+        self.suspects: set[PeerId] = set()
         self.nodes: dict[PeerId, FakeNode] = {}
         self.lose: Callable[[FakeNode, FakeNode, bytes, bool], bool] = lambda _a, _b, _payload, _feed: False
         self.double: Callable[[FakeNode, FakeNode, bytes, bool], bool] = lambda _a, _b, _payload, _feed: False
@@ -354,7 +353,23 @@ class FakeNet:
         """A new node, or the next life of one (give its store)."""
         node = FakeNode(self, name, **options)
         self.nodes[node.peer] = node
+        if self.tells_members:
+            for other in self.nodes.values():
+                if other is not node:
+                    other.handle(MemberLive(peer=node.peer))
+                    node.handle(MemberLive(peer=other.peer))
         return node
+
+    def buries(self, node: FakeNode) -> None:
+        """A node dies, and all who live know it."""
+        node.kill()
+        for other in self.nodes.values():
+            if other.alive:
+                other.handle(MemberDead(peer=node.peer))
+
+    def hand(self, sender: FakeNode, receiver: FakeNode, frame: Frame) -> None:
+        """A frame that a link's end did not mean to send."""
+        receiver.handle(FrameReceived(peer=sender.peer, payload=encode(frame), inbound=True))
 
     def restart(self, node: FakeNode, **options: Any) -> FakeNode:
         """The node again, on the same store."""

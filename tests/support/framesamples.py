@@ -8,7 +8,7 @@ from tests.support.rostersamples import ROSTER_FRAMES, ROSTER_SAMPLES
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import MeshId, PeerId, RoomId
 from zmqchat.model.limits import NUMBER_MAX
-from zmqchat.wire import frames, overlay_frames, survey_frames, tree_frames
+from zmqchat.wire import frames, gap_frames, overlay_frames, survey_frames, tree_frames
 from zmqchat.wire.fields import U64_MAX
 
 
@@ -111,6 +111,8 @@ SAMPLES: dict[str, frames.Frame] = {
         room=ROOM, author=OTHER, log=3, branch=BRANCH, holders=(tree_frames.Holder(PEER, 1_000),)
     ),
     "taken": tree_frames.Taken(size_bytes=2**40),
+    "gapped": gap_frames.Gapped(on=True, links=(bytes(8), b"\xff" * 8)),
+    "spare": gap_frames.Spare(author=OTHER),
     "report": frames.Report(token=11, lines=(("linked", "yes"), ("found by", "mdns"))),
     "links asked": survey_frames.LinksAsked(token=13),
     "links told": survey_frames.LinksTold(
@@ -239,6 +241,8 @@ FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
         holders=st.lists(st.builds(tree_frames.Holder, _peer, _number), max_size=4).map(tuple),
     ),
     st.builds(tree_frames.Taken, size_bytes=_u64),
+    st.builds(gap_frames.Gapped, on=st.booleans(), links=st.lists(_bytes[8], max_size=4).map(tuple)),
+    st.builds(gap_frames.Spare, author=_peer),
     st.builds(frames.Inquire, token=_u64),
     st.builds(
         frames.Report,

@@ -35,6 +35,7 @@ from zmqchat.protocol.facts import DoorAnswered, DoorKnocked, Fact, FeedReceived
 from zmqchat.sim.describe import Describer, frame_of
 from zmqchat.sim.world import World
 from zmqchat.wire.frames import LogState, Page, PeerEntry, RoomHash
+from zmqchat.wire.gap_frames import Gapped, link_name
 from zmqchat.wire.overlay_frames import Contact
 from zmqchat.wire.roster_frames import (
     DEAD,
@@ -131,6 +132,9 @@ class Words(Describer):
             yield f"[{first.first},{last.end}) done={value.done}"
         elif isinstance(value, Liveness):
             yield ", ".join(f"{self.peer(each.peer)} {_STATES[each.state]}" for each in value.entries)
+        elif isinstance(value, Gapped):
+            linked = [node.name for node in self._nodes.nodes if link_name(node.peer) in value.links]
+            yield "linked to " + " ".join(linked) if value.on else "no more"
         elif isinstance(value, RosterDigest):
             prefixes = [entry.prefix for entry in unpack_digest(value.entries)]
             known = [node for node in self._nodes.nodes if node.peer[:PREFIX_BYTES] in prefixes]

@@ -13,13 +13,15 @@ from collections.abc import Callable, Hashable
 from random import Random
 
 from tests.support.authors import Author
-from tests.support.fakelink import WALL_START_MS, lobby
+from tests.support.fakelink import WALL_START_MS, FakeNet, lobby
+from tests.support.fakepeers import FakeCensus
 from zmqchat.history.batch import Batch
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, StoredBatch
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Fact, Instant, TimerFired
+from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import OVERLAY_FEATURE, PeerFaulted, PeerLinked, PeerSlow, PeerUnlinked, SendFrame
@@ -44,8 +46,10 @@ class TreeNode:
             self.ledger.room(lobby()).joined = True
             self.ledger.rooms_changed()
         self.interests = Interests(self.ledger)
+        census = FakeCensus(net.mesh, self.peer)
+        gaps = Gaps(self.peer, net.mesh.config, census, is_partial=lambda: True, is_suspect=lambda _peer: False)
         self.broadcast = Broadcast(
-            self.author.crypto, self.ledger, self.interests, lambda _peer: net.rtt_s, lambda: True
+            self.author.crypto, self.ledger, self.interests, lambda _peer: net.rtt_s, lambda: True, gaps
         )
         self.got: dict[bytes, list[float]] = {}
         self.sent: Counter[str] = Counter()
@@ -128,6 +132,7 @@ class TreeNet:
         self.rng = Random(seed)
         self.now_s = 0.0
         self.rtt_s = rtt_s
+        self.mesh = FakeNet()
         self.nodes: list[TreeNode] = []
         self.by_peer: dict[PeerId, TreeNode] = {}
         self.delays: dict[tuple[PeerId, PeerId], float] = {}

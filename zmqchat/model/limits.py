@@ -238,6 +238,12 @@ TREE_RESENT_BYTES_PER_S_MAX: Final = 8 * MIB
 TREE_PATHS_MAX: Final = 8_192
 """Logs of which it is remembered over which link their author is reached: 4 MiB."""
 
+GAPPED_LINKS_MAX: Final = 256
+"""Links that a member names who can't reach everybody: 2.5 KiB; a full mesh has fewer."""
+
+GAPS_MAX: Final = 256
+"""Live members without a link to us that are minded in a full mesh: a flood of made-up ones ends here."""
+
 HOLDERS_PER_FRAME_MAX: Final = 256
 """Holders named in one frame on its way to an author: 10 KiB."""
 
@@ -389,5 +395,6 @@ assert min(LINK_RECEIVE_BYTES_MAX, FEED_SEND_BYTES_MAX) > UNREAD_LINK_BYTES_MAX
 assert CONTROL_LINE_BYTES_MAX > 6 * TEXT_BYTES_MAX + 4 * KIB
 assert 8 * CONTROL_SEND_WINDOW_BYTES <= PENDING_BYTES_MAX
 assert FULL_MESH_AGAIN_MEMBERS < FULL_MESH_MEMBERS_MAX < PEERS_LIVE_MAX
+assert min(GAPPED_LINKS_MAX, GAPS_MAX) > FULL_MESH_MEMBERS_MAX
 assert RECORDS_PER_FRAME_MAX * (RECORD_BYTES_MAX + 8) < 64 * KIB
 assert ROSTER_STRANGERS_MAX < ROSTER_MEMBERS_MAX < 65_536

@@ -61,7 +61,7 @@ from zmqchat.protocol.machine import (
     Size,
     Welcomed,
 )
-from zmqchat.protocol.roster_facts import ROSTER_FEATURE
+from zmqchat.protocol.roster_facts import GAPS_FEATURE, ROSTER_FEATURE
 from zmqchat.wire.frames import Duplicate, Hello, Refused, Welcome, decode, encode, signed_part
 
 PROTOCOL_VERSIONS: Final = (1,)
@@ -94,7 +94,7 @@ class Self:
     generation: int
     curve_key: Callable[[PeerId], bytes | None]
     versions: tuple[int, ...] = PROTOCOL_VERSIONS
-    features: tuple[str, ...] = (OVERLAY_FEATURE, ROSTER_FEATURE)
+    features: tuple[str, ...] = (OVERLAY_FEATURE, ROSTER_FEATURE, GAPS_FEATURE)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from zmqchat.protocol.advertising import Advertising
 from zmqchat.protocol.data import DataMachines
 from zmqchat.protocol.exchange import Exchange
 from zmqchat.protocol.faultcounts import FaultCounts
+from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.inquiry import Inquiry
 from zmqchat.protocol.liveness import Liveness
 from zmqchat.protocol.machine import Machine
@@ -66,6 +67,7 @@ class Machines:
     presence: Presence
     roster: Roster
     liveness: Liveness
+    gaps: Gaps
     exchange: Exchange
     inquiry: Inquiry
     survey: Survey
@@ -111,29 +113,22 @@ def assemble(
     liveness = Liveness(me.peer, config, roster)
     reach = Reach()
     overlay = Overlay(
-        me.peer,
-        config,
-        rng,
-        roster,
-        reach,
-        is_valid_peer=is_valid_peer,
-        lonely_rooms=lambda: [room for room in data.ledger.joined_rooms() if not data.interests.peers_in(room)],
+        me.peer, config, rng, roster, reach, is_valid_peer=is_valid_peer, lonely_rooms=lambda: data.lonely_rooms()
     )
+
+    def is_partial() -> bool:
+        return overlay.is_partial
+
     admission = Admission(me, crypto, config, overlay.may_accept)
     peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free, overlay.may_dial)
     presence = Presence(config, roster.is_live)
     exchange = Exchange(
-        me.peer,
-        config,
-        peers,
-        is_valid_peer,
-        rng,
-        is_partial=lambda: overlay.is_partial,
-        published=roster.endpoints_of,
+        me.peer, config, peers, is_valid_peer, rng, is_partial=is_partial, published=roster.endpoints_of
     )
     inquiry = Inquiry(peers.describe)
     survey = Survey(me.peer, lambda: peers.linked, exchange.linked_of)
     faults = FaultCounts()
+    gaps = Gaps(me.peer, config, roster, is_partial=is_partial, is_suspect=liveness.is_suspect)
     data = DataMachines(
         crypto,
         config,
@@ -142,12 +137,13 @@ def assemble(
         rng=rng,
         rtt_s=presence.rtt_s,
         name=name,
-        is_partial=lambda: overlay.is_partial,
+        is_partial=is_partial,
         is_live=roster.is_live,
+        gaps=gaps,
     )
     net: tuple[Machine, ...] = (admission, peers, overlay, reach, presence, exchange, inquiry, survey, faults)
-    advertising = Advertising(me.peer, lambda: overlay.is_partial, lambda: roster.live_count)
-    members: tuple[Machine, ...] = (roster, liveness, RosterSync(me.peer, config, rng, roster), advertising)
+    advertising = Advertising(me.peer, is_partial, lambda: roster.live_count)
+    members: tuple[Machine, ...] = (roster, liveness, gaps, RosterSync(me.peer, config, rng, roster), advertising)
     mesh = Mesh((*net, *members, *data.machines), peers, presence)
-    parts = (admission, peers, overlay, reach, presence, roster, liveness, exchange, inquiry, survey, faults, data)
-    return Machines(mesh, *parts, tokens)
+    others = (admission, peers, overlay, reach, presence, roster, liveness, gaps, exchange, inquiry, survey, faults)
+    return Machines(mesh, *others, data, tokens)

@@ -41,6 +41,7 @@ from zmqchat.protocol.awaited import AwaitedBatches
 from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, PushReceived
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, LinkBlocked, TimerFired
+from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.lines import Line
@@ -59,6 +60,7 @@ from zmqchat.protocol.paths import Paths
 from zmqchat.protocol.relayed import Relayed, Seen
 from zmqchat.protocol.trees import Trees
 from zmqchat.wire.frames import PUSH_PREFIX, Frame, encode
+from zmqchat.wire.gap_frames import Spare
 from zmqchat.wire.tree_frames import (
     NO_TREE_ID,
     Announced,
@@ -98,6 +100,7 @@ class Broadcast(Machine):
         interests: Interests,
         rtt_s: Callable[[PeerId], float],
         is_partial: Callable[[], bool],
+        gaps: Gaps,
     ) -> None:
         super().__init__()
         self._crypto = crypto
@@ -105,6 +108,7 @@ class Broadcast(Machine):
         self._interests = interests
         self._rtt_s = rtt_s
         self._is_partial = is_partial
+        self._gaps = gaps
         self._lines: dict[PeerId, Line] = {}
         self._others: dict[PeerId, None] = {}
         self._trees = Trees()
@@ -184,8 +188,14 @@ class Broadcast(Machine):
         elif seen.peer != peer:
             # A second copy: the tree has a circle, and this link closes it.
             self.paths.also(seen, peer, frame.hops - 1)
-            if self._trees.is_drawn_by(seen.room, seen.author):
+            if self._gaps.routes(peer):
+                self._spare(peer, seen.author, at)
+            elif self._trees.is_drawn_by(seen.room, seen.author):
                 self._prune(seen.room, peer, at)
+
+    def _spare(self, peer: PeerId, author: PeerId, at: Instant) -> None:
+        if self._requesting.allows(peer, 1, at.now_s):
+            self._send(peer, Spare(author=author))
 
     def _prune(self, room: RoomId, peer: PeerId, at: Instant) -> None:
         self._trees.make_lazy(room, peer)
@@ -222,13 +232,18 @@ class Broadcast(Machine):
         seen = Seen(batch.room, batch.author, batch.log, peer, hops, at.now_s)
         self._relayed.add(name, seen, raw)
         self.paths.came((batch.room, batch.author, batch.log), peer)
-        self._trees.heard(batch.room, batch.author, at.now_s)
-        if peer in self._lines and not self._is_pruned(batch.room, peer, at):
-            # Whoever brings what is new is the parent in the tree, but for what was on its way when PRUNE left.
-            self._trees.make_eager(batch.room, peer)
+        by_gaps = self._gaps.routes(peer)
+        if not by_gaps:
+            self._trees.heard(batch.room, batch.author, at.now_s)
+            if peer in self._lines and not self._is_pruned(batch.room, peer, at):
+                # Whoever brings what is new is the parent in the tree, but for what was on its way when PRUNE left.
+                self._trees.make_eager(batch.room, peer)
         awaited = self._awaited.arrived(name)
         if hops < TREE_HOPS_MAX and not self._is_stale(batch, at):
-            self._forward(name, batch.room, raw, hops, peer, at)
+            if by_gaps:
+                self._forward_over_gaps(name, batch, hops, peer, at)
+            else:
+                self._forward(name, batch.room, raw, hops, peer, at)
         if self._ledger.is_joined(batch.room):
             self.outbox.append(BatchReceived(peer=peer, raw=raw, pushed=True, batch=batch))
         for other, other_hops in awaited.hops.items() if awaited is not None else ():
@@ -243,17 +258,21 @@ class Broadcast(Machine):
 
     def _stored(self, fact: BatchesStored, at: Instant) -> None:
         partial = self._is_partial()
-        for stored in fact.batches:
+        gapped = self._gaps.is_gapped and not partial
+        for stored in fact.batches if partial or gapped else ():
             batch = stored.batch
-            if stored.peer is None and partial:
-                name = tree_id(batch.raw)
+            name = tree_id(batch.raw)
+            if stored.peer is None:
                 seen = Seen(batch.room, batch.author, batch.log, None, 0, at.now_s)
                 self._relayed.add(name, seen, batch.raw)
-                self._trees.heard(batch.room, batch.author, at.now_s)
-                self._forward(name, batch.room, batch.raw, 0, None, at)
-            elif stored.peer is not None and partial and self._relayed.get(tree_id(batch.raw)) is None:
+                if gapped:
+                    self._send_beyond(name, batch, at)
+                else:
+                    self._trees.heard(batch.room, batch.author, at.now_s)
+                    self._forward(name, batch.room, batch.raw, 0, None, at)
+            elif self._relayed.get(name) is None:
                 # It came by an exchange: nobody needs to be asked for it.
-                self._awaited.arrived(tree_id(batch.raw))
+                self._awaited.arrived(name)
                 self.paths.came((batch.room, batch.author, batch.log), stored.peer)
 
     def _forward(self, name: bytes, room: RoomId, raw: bytes, hops: int, source: PeerId | None, at: Instant) -> None:
@@ -263,20 +282,45 @@ class Broadcast(Machine):
             eager, lazy = lazy, eager
         payload = relay_frame(hops + 1, raw)
         for peer in eager:
-            if peer == source:
-                continue
-            if self._lines[peer].is_slow:
-                self._announce(peer, room, name, hops, at)
-            else:
-                self._send_relay(peer, payload, at)
+            if peer != source:
+                self._send_or_announce(peer, room, name, payload, hops, at)
         for peer in lazy:
             if peer != source:
                 self._announce(peer, room, name, hops, at)
         if source is not None:
             # Own batches go to these by `fanout`.
             for peer in self._others:
-                if peer != source and room in self._interests.rooms_of(peer):
+                if peer != source and self._is_in(peer, room):
                     self.outbox.append(SendFrame(peer=peer, payload=PUSH_PREFIX + raw))
+
+    def _forward_over_gaps(self, name: bytes, batch: Batch, hops: int, source: PeerId, at: Instant) -> None:
+        targets = self._gaps.targets(batch.author, source)
+        beyond = self._gaps.beyond() if targets else {}
+        payload = relay_frame(hops + 1, batch.raw) if targets else b""
+        for peer, is_eager in targets:
+            if peer not in self._lines or (peer not in beyond and not self._is_in(peer, batch.room)):
+                continue
+            if is_eager:
+                self._send_or_announce(peer, batch.room, name, payload, hops, at)
+            else:
+                self._announce(peer, batch.room, name, hops, at)
+
+    def _send_beyond(self, name: bytes, batch: Batch, at: Instant) -> None:
+        """Own batches go to the members by `fanout`; others may have to relay them."""
+        for peer in self._gaps.beyond():
+            if peer in self._lines and not self._is_in(peer, batch.room):
+                self._send_or_announce(peer, batch.room, name, relay_frame(1, batch.raw), 0, at)
+
+    def _is_in(self, peer: PeerId, room: RoomId) -> bool:
+        return room in self._interests.rooms_of(peer)
+
+    def _send_or_announce(
+        self, peer: PeerId, room: RoomId, name: bytes, payload: bytes, hops: int, at: Instant
+    ) -> None:
+        if self._lines[peer].is_slow:
+            self._announce(peer, room, name, hops, at)
+        else:
+            self._send_relay(peer, payload, at)
 
     def _send_relay(self, peer: PeerId, payload: bytes, at: Instant) -> None:
         self._lines[peer].sent(len(payload) - _RELAY_HEAD_BYTES, at.now_s)
@@ -311,7 +355,7 @@ class Broadcast(Machine):
 
     def _optimise(self, seen: Seen, peer: PeerId, hops: int, at: Instant) -> None:
         parent = seen.peer
-        if parent is None or parent == peer or self._trees.is_eager(seen.room, peer):
+        if parent is None or parent == peer or self._trees.is_eager(seen.room, peer) or self._gaps.routes(peer):
             return
         if not self._trees.is_drawn_by(seen.room, seen.author):
             return
@@ -328,6 +372,8 @@ class Broadcast(Machine):
         self._trees.make_eager(frame.room, peer)
         line.grafted(frame.room)
         seen, raw = self._relayed.get(frame.id), self._relayed.raw(frame.id)
+        if seen is not None:
+            self._gaps.unspare(peer, seen.author)
         if seen is None or raw is None or seen.room != frame.room or line.is_slow:
             return
         if seen.hops < TREE_HOPS_MAX and self._resent.allows(peer, len(raw), at.now_s):

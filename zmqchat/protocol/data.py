@@ -18,6 +18,7 @@ from zmqchat.protocol.committing import Committing
 from zmqchat.protocol.delivery import Delivery
 from zmqchat.protocol.fanout import Fanout
 from zmqchat.protocol.fetching import Fetching
+from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.haves import Haves
 from zmqchat.protocol.intake import Intake
 from zmqchat.protocol.interests import Interests
@@ -39,7 +40,8 @@ class DataMachines:
     entropy  random bytes for salts; rng draws log numbers and jitter
     rtt_s    the round trip to a linked peer
     is_partial  whether this node keeps links to a part of the mesh only
-    is_live  whether a node that we are not linked to is known to live; asked in a partial mesh
+    is_live  whether a node that we are not linked to is known to live; asked where not all are linked
+    gaps     who of a full mesh can't reach whom
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class DataMachines:
         name: str,
         is_partial: Callable[[], bool] = lambda: False,
         is_live: Callable[[PeerId], bool] = lambda _peer: False,
+        gaps: Gaps,
     ) -> None:
         me = crypto.peer
         self.clock = HybridClock()
@@ -65,11 +68,11 @@ class DataMachines:
         self.fetching = Fetching(config, self.ledger, self.interests)
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
         self.membership = Membership(me, name, config, self.ledger, self.publishing)
-        self._is_partial, self._is_live = is_partial, is_live
+        self._is_partial, self._is_live, self._gaps = is_partial, is_live, gaps
         self.receipts = Receipts(self.ledger, self.live_in)
-        self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial)
-        self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial)
-        self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial)
+        self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial, gaps)
+        self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial, gaps)
+        self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial, gaps)
         self.haves = Haves(me, config, self.ledger, self.interests, rtt_s)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, tokens)
@@ -94,12 +97,16 @@ class DataMachines:
         )
 
     def live_in(self, room: RoomId) -> tuple[PeerId, ...]:
-        """The other members of a room that are live now, sorted: those that are linked, in a partial mesh all."""
+        """The other members of a room that are live, sorted: those that are linked, and all where not all can be."""
         linked = self.interests.peers_in(room)
-        if not self._is_partial():
+        if not self._is_partial() and not self._gaps.is_gapped:
             return linked
         members = self.membership.book(room).members()
         return tuple(sorted({*linked, *(peer for peer in members if peer != self.ledger.me and self._is_live(peer))}))
+
+    def lonely_rooms(self) -> list[RoomId]:
+        """Our rooms that no linked peer is in, sorted."""
+        return [room for room in self.ledger.joined_rooms() if not self.interests.peers_in(room)]
 
     def restore(
         self,

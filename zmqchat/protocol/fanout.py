@@ -29,6 +29,7 @@ from zmqchat.model.limits import LINK_UNACKNOWLEDGED_BYTES_MAX
 from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, PeerHolds, PushReceived, StoredBatch
 from zmqchat.protocol.effects import PublishFeed, SetTimer
 from zmqchat.protocol.facts import FeedReceived, Instant, LinkBlocked, PeerSubscribed, TimerFired
+from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import OVERLAY_FEATURE, Machine, PeerLinked, PeerUnlinked, SendFrame
@@ -73,6 +74,7 @@ class Fanout(Machine):
         interests: Interests,
         rtt_s: Callable[[PeerId], float],
         is_partial: Callable[[], bool],
+        gaps: Gaps,
     ) -> None:
         super().__init__()
         self._me = me
@@ -81,6 +83,7 @@ class Fanout(Machine):
         self._interests = interests
         self._rtt_s = rtt_s
         self._is_partial = is_partial
+        self._gaps = gaps
         self._links: dict[PeerId, _Link] = {}
         self._topics: dict[PeerId, set[RoomId]] = {}
         self._timer_at_s: float | None = None
@@ -143,8 +146,8 @@ class Fanout(Machine):
             self._take(fact.peer, fact.payload[1:])
 
     def _take(self, peer: PeerId, raw: bytes) -> None:
-        if self._is_partial():
-            # Its sender may think the mesh full, or know no other: the tree takes it on from here.
+        if self._is_partial() or self._gaps.is_lacked(peer):
+            # Its sender takes the mesh for full, or knows no other: what it can't reach is reached from here.
             self.outbox.append(PushReceived(peer=peer, raw=raw))
         else:
             self.outbox.append(BatchReceived(peer=peer, raw=raw, pushed=True))

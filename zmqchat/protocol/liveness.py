@@ -96,6 +96,10 @@ class Liveness(Machine):
         """The members under suspicion, sorted."""
         return sorted(self._suspects)
 
+    def is_suspect(self, peer: PeerId) -> bool:
+        """Whether somebody doubts that this member lives."""
+        return peer in self._suspects
+
     # Links ---------------------------------------------------------------------------------------------
 
     def _peer_linked(self, fact: PeerLinked, _at: Instant) -> None:

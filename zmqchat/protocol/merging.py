@@ -25,6 +25,7 @@ from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.data_facts import BatchesStored, HolderTold, PeerHolds
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, TimerFired
+from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, PeerUnlinked, SendFrame, Size
@@ -67,6 +68,7 @@ class Merging(Machine):
         interests: Interests,
         broadcast: Broadcast,
         is_partial: Callable[[], bool],
+        gaps: Gaps,
     ) -> None:
         super().__init__()
         self._config = config
@@ -74,6 +76,7 @@ class Merging(Machine):
         self._interests = interests
         self._broadcast = broadcast
         self._is_partial = is_partial
+        self._gaps = gaps
         self._logs: dict[_Place, _Log] = {}
         self._holders = 0
         self._pace = Pace(HOLDERS_PER_S_MAX)
@@ -98,14 +101,17 @@ class Merging(Machine):
     # In ------------------------------------------------------------------------------------------
 
     def _stored(self, fact: BatchesStored, at: Instant) -> None:
-        if not self._is_partial():
+        partial = self._is_partial()
+        if not partial and not self._gaps.is_gapped:
             return
         for stored in fact.batches:
             room, key = stored.batch.room, stored.key
             if stored.peer is None or key.author == self._ledger.me:
                 continue
+            if not partial and self._interests.is_linked(key.author):
+                continue  # as in a full mesh our HAVE tells it
             place, end, link = (room, key), self._ledger.contiguous_end(room, key), self._towards(room, key)
-            if link is None or not self._hears_haves(room, link):
+            if not partial or link is None or not self._hears_haves(room, link):
                 self._note(place, self._ledger.me, end, at, self._config.have_author_s)
             elif self._note(place, self._ledger.me, end, at, None):
                 # Our HAVE says it; what may be left to do is to tell somebody else when that link goes.

@@ -11,6 +11,9 @@ from zmqchat.protocol.facts import Fact
 ROSTER_FEATURE: Final = "roster-1"
 """Named in HELLO by who understands the roster's frames; nobody else is sent any."""
 
+GAPS_FEATURE: Final = "gaps-1"
+"""Named in HELLO by who relays over gaps; nobody else is told of any, or counted on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberUpdated(Fact):

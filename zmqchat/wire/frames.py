@@ -24,6 +24,7 @@ from zmqchat.model.limits import (
 from zmqchat.wire.codec import BRANCH, DIGEST, NONCE, NUMBER, PEER, ROOM, SIGNATURE, U64, Codec
 from zmqchat.wire.codec import Frame as Frame
 from zmqchat.wire.fields import binary, endpoint, fixed, flag, integer, many, record, string
+from zmqchat.wire.gap_frames import CODECS as GAP_CODECS
 from zmqchat.wire.overlay_frames import CODECS as OVERLAY_CODECS
 from zmqchat.wire.packing import Malformed, pack, unpack
 from zmqchat.wire.roster_frames import CODECS as ROSTER_CODECS
@@ -349,7 +350,7 @@ _OWN: Final[dict[int, Codec]] = {
     51: Codec(Report, (U64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
 }
 _PUSH: Final = 32
-_TABLES: Final[tuple[dict[int, Codec], ...]] = (_OWN, OVERLAY_CODECS, ROSTER_CODECS, SURVEY_CODECS, TREE_CODECS)
+_TABLES: Final = (_OWN, OVERLAY_CODECS, ROSTER_CODECS, SURVEY_CODECS, TREE_CODECS, GAP_CODECS)
 _TABLE: Final = {byte: codec for table in _TABLES for byte, codec in table.items()}
 assert len(_TABLE) == sum(map(len, _TABLES)), "two frames with one type byte"
 _BYTE_OF: Final[dict[type[Any], int]] = {codec.frame: byte for byte, codec in _TABLE.items()} | {
