@@ -33,7 +33,8 @@ from zmqchat.node.control_address import (
     HAS_UNIX_SOCKETS,
     TOKEN_FILE,
     LoopbackAddress,
-    prepare_socket_path,
+    prepared_socket_path,
+    remove_stale_sockets,
     write_loopback_address,
 )
 from zmqchat.node.control_requests import OPERATIONS, Request, error_record, line_of
@@ -89,11 +90,12 @@ class ControlServer:
             raise ControlError(f"no control socket can be made in {self._home}: {error.strerror}") from error
 
     async def _listen_unix(self) -> None:
-        path = prepare_socket_path(self._home)
-        self._server = await _start_unix_server(self._connected, path)
-        self._path = path
-        path.chmod(0o600)
-        await self._server.start_serving()
+        with prepared_socket_path(self._home) as path:
+            self._server = await _start_unix_server(self._connected, path)
+            self._path = path
+            path.chmod(0o600)
+            await self._server.start_serving()
+        remove_stale_sockets(path)
         (self._home / TOKEN_FILE).unlink(missing_ok=True)
 
     async def _listen_loopback(self) -> None:

@@ -132,13 +132,21 @@ def control_path(folder: Path) -> Path:
     if sys.platform == "win32" or len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path
     digest = hashlib.blake2b(os.fsencode(os.path.realpath(folder)), digest_size=8).hexdigest()
+    return socket_folders()[0] / f"{digest}.sock"
+
+
+def socket_folders() -> list[Path]:
+    """Where the sockets of homes with long names may lie: where new ones are made, then where others may be left."""
+    if sys.platform == "win32":
+        return []
+    folders = []
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and len(os.fsencode(runtime)) < SOCKET_PATH_BYTES_MAX - 40 and os.path.isdir(runtime):
-        return Path(runtime) / "zmqchat" / f"{digest}.sock"
+        folders.append(Path(runtime) / "zmqchat")
     place = tempfile.gettempdir()
     if len(os.fsencode(place)) > SOCKET_PATH_BYTES_MAX - 50:
         place = "/tmp"
-    return Path(place) / f"zmqchat-{os.getuid()}" / f"{digest}.sock"
+    return [*folders, Path(place) / f"zmqchat-{os.getuid()}"]
 
 
 def read_config(folder: Path) -> HomeConfig:
