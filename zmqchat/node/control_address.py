@@ -76,10 +76,9 @@ def remove_stale_sockets(own: Path) -> None:
 
 
 def _sweep(folder: Path, own: Path) -> None:
-    if sys.platform == "win32":
-        return
     with _opened(folder) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: somebody is making one just now
+        if sys.platform != "win32":
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: somebody is making one just now
         with os.scandir(folder) as entries:
             for entry in itertools.islice(entries, STALE_LOOKED_AT_MAX):
                 if entry.path != str(own) and _SOCKET_NAME.fullmatch(entry.name) and _is_stale(entry):
