@@ -33,6 +33,9 @@ START_S = 30.0
 PATIENCE_S = 20.0
 """Far more than anything takes; what must be quick is timed by its test."""
 
+STATE_CHARACTERS = 4_000
+"""How much is shown of the state of a node that did not do in time what it was told."""
+
 GRACE_S = 10.0
 """What an answer may take beyond the time that its order was given."""
 
@@ -101,7 +104,9 @@ class NodeProcess:
         """The next answer; AssertionError with the node's state where it was not done in time."""
         line = self._line(within_s + GRACE_S)
         answer: Answer = json.loads(line)
-        assert not answer.pop("timed_out", False), f"{self.name} not within {within_s:g} s: {json.dumps(answer)}"
+        assert not answer.pop("timed_out", False), (
+            f"{self.name} not within {within_s:g} s: {json.dumps(answer)[:STATE_CHARACTERS]}"
+        )
         return answer
 
     def ask(self, order: str, *, within_s: float = PATIENCE_S, **arguments: Any) -> Answer:

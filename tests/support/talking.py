@@ -21,6 +21,14 @@ def link_neighbours(nodes: Sequence[NodeProcess], shape: Shape, within_s: float 
         node.answer(within_s)
 
 
+def link_all_in_time(nodes: Sequence[NodeProcess], within_s: float) -> float:
+    """Wait until each is linked with all others; how long that took."""
+    began_s = now_s()
+    for node in nodes:
+        node.tell("linked", ids=[other.id for other in nodes if other is not node], within_s=within_s)
+    return max([float(node.answer(within_s)["at_s"]) for node in nodes]) - began_s
+
+
 def all_say(what: str, nodes: Sequence[NodeProcess], *, count: int = 1, interval_s: float = 0.0) -> list[str]:
     """Each sends so many texts, all at the same time; the texts."""
     said = []
@@ -47,6 +55,25 @@ def assert_one_timeline(said: Sequence[str], nodes: Sequence[NodeProcess]) -> No
     first, *others = timelines(*nodes)
     assert sorted(first) == sorted(said)
     assert all(other == first for other in others)
+
+
+def latencies_s(
+    what: str, sender: NodeProcess, readers: Sequence[NodeProcess], *, count: int = 10, interval_s: float = 0.1
+) -> list[list[float]]:
+    """Seconds from send() to being read, of texts sent one after the other; for each reader, sorted."""
+    texts = [f"{sender.name} {what} {number}" for number in range(count)]
+    sent_s = sender.say(*texts, interval_s=interval_s)
+    for node in readers:
+        node.tell("read", texts=texts)
+    answers = [node.answer() for node in readers]
+    assert [answer["twice"] for answer in answers] == [0] * len(readers)
+    return [sorted(read - sent for sent, read in zip(sent_s, answer["at_s"], strict=True)) for answer in answers]
+
+
+def slowest_round_trip_s(nodes: Sequence[NodeProcess]) -> float:
+    """The longest smoothed round trip of all their links now."""
+    answers = [node.ask("mesh", count=1) for node in nodes]
+    return max(each["rtt_s"] or 0.0 for answer in answers for each in answer["nodes"].values())
 
 
 def now_s() -> float:
