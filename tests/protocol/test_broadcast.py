@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.authors import Author
 from tests.support.fakelink import lobby
-from tests.support.treenet import TreeNet, TreeNode
 from zmqchat.history.batch import Batch
 from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import (
@@ -22,6 +21,7 @@ from zmqchat.model.limits import (
 from zmqchat.protocol.data_facts import BatchesStored, PushReceived, StoredBatch
 from zmqchat.protocol.facts import LinkBlocked
 from zmqchat.protocol.machine import PeerLinked
+from zmqchat.sim.treenet import TreeNet, TreeNode
 from zmqchat.wire.frames import Frame, Interest, Push
 from zmqchat.wire.tree_frames import NO_TREE_ID, Announced, Graft, IHave, Prune, Relay, Taken, tree_id
 

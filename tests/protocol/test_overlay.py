@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.fakelink import peer_of
-from tests.support.overlays import PARTIAL_AT_ONCE, OverlayNet, OverlayNode
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
 from zmqchat.protocol.facts import PeerSighted
 from zmqchat.protocol.machine import FrameHandler, MeshSwitched, PeerLinked, PeerSlow, Welcomed
 from zmqchat.protocol.overlay import WORD_S
 from zmqchat.protocol.views import Standing
+from zmqchat.sim.overlaynet import PARTIAL_AT_ONCE, OverlayNet, OverlayNode
 from zmqchat.wire.frames import Frame, decode, encode
 from zmqchat.wire.overlay_frames import (
     Contact,
@@ -53,7 +53,7 @@ class Bench:
     def says(self, peer: PeerId, frame: Frame) -> list[Frame]:
         """What comes back to this player at once."""
         before = len(self.got)
-        self.node.receive(peer, encode(frame))
+        self.node.receive(peer, frame)
         self.net.run(0.05)
         return [answer for receiver, answer in self.got[before:] if receiver == peer]
 
@@ -265,7 +265,7 @@ def test_a_flood_of_any_frame_is_dropped_beyond_its_pace() -> None:
             Shuffle(origin=made_up, token=number, hops=number % 7, entries=(made_up,)),
             ShuffleReply(token=number, entries=(made_up,)),
         ):
-            bench.node.receive(hostile, encode(frame))
+            bench.node.receive(hostile, frame)
     assert overlay.dropped_frames > 9_900
     assert all(size.kept <= size.most for size in overlay.sizes()), overlay.sizes()
     assert len(overlay.passive) <= 12

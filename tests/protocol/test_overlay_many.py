@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.support.fakelink import peer_of
-from tests.support.overlays import PARTIAL_AT_ONCE, OverlayNet, OverlayNode
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
-from zmqchat.wire.frames import Frame, encode
+from zmqchat.sim.overlaynet import PARTIAL_AT_ONCE, OverlayNet, OverlayNode
+from zmqchat.wire.frames import Frame
 from zmqchat.wire.overlay_frames import Contact, ForwardJoin, Join, Neighbour, Shuffle
 
 
@@ -112,7 +112,7 @@ def _eclipse(net: OverlayNet, victim: OverlayNode, count: int) -> list[OverlayNo
                 Shuffle(origin=others[0], token=number, hops=0, entries=others),
             )
             for frame in frames:
-                victim.receive(attacker.peer, encode(frame))
+                victim.receive(attacker.peer, frame)
         net.run(6.0)
     return attackers
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fakelink import peer_of
-from tests.support.overlays import OverlayNet
 from zmqchat.model.addresses import Endpoint
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.views import Linked, Standing, contacts_allowance
 from zmqchat.protocol.walks import ACTIVE_WALK, PASSIVE_WALK, tellable
+from zmqchat.sim.overlaynet import OverlayNet
 from zmqchat.wire.overlay_frames import Contact, ForwardJoin, Shuffle
 
 PLACES = (

@@ -3,76 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from tests.support.fakelink import WALL_START_MS, FakeNet, FakeNode, FrameFilter, lobby, peer_of
-from zmqchat.crypto.twin import TwinCrypto
-from zmqchat.history.batch import NO_DIGEST, Batch, seal
-from zmqchat.history.clock import hlc_of
-from zmqchat.history.crypto import Crypto
-from zmqchat.model.events import Kind
-from zmqchat.model.ids import LogKey, RoomId
+from tests.support.fakelink import FakeNet, FakeNode, FrameFilter, lobby
+from zmqchat.history.batch import Batch
+from zmqchat.model.ids import RoomId
 from zmqchat.protocol.facts import FrameReceived
 from zmqchat.protocol.machine import PeerLinked
-from zmqchat.wire.events import encode_event
+from zmqchat.sim import author
 from zmqchat.wire.frames import Frame, Interest, Push, encode
 
+Author = author.Author
 AnyFrame = TypeVar("AnyFrame", bound=Frame)
-
-
-class Author:
-    """Writes logs by hand: any number, any predecessor, any clock."""
-
-    def __init__(self, name: str = "eve", crypto: Crypto | None = None) -> None:
-        self.crypto = crypto or TwinCrypto(peer_of(name))
-        self.peer = self.crypto.peer
-        self.ticks = hlc_of(WALL_START_MS)
-
-    def batch(
-        self,
-        texts: Sequence[str] = ("x",),
-        *,
-        after: Batch | None = None,
-        log: int = 1,
-        first: int | None = None,
-        previous: bytes | None = None,
-        sealed_at: int | None = None,
-        room: RoomId | None = None,
-        events: Sequence[bytes] | None = None,
-    ) -> Batch:
-        """A signed batch of texts that goes on from another, unless told otherwise."""
-        self.ticks += 10
-        if sealed_at is None:
-            sealed_at = self.ticks
-        if events is None:
-            salts = [self.crypto.event_digest(f"{text} {self.ticks}".encode())[:16] for text in texts]
-            at = min(sealed_at, self.ticks)
-            events = [encode_event(salt, at, Kind.TEXT, text) for salt, text in zip(salts, texts, strict=True)]
-        number = first if first is not None else (after.end if after is not None else 0)
-        if previous is None:
-            previous = after.digest if after is not None else (NO_DIGEST if number == 0 else b"\x07" * 32)
-        return seal(
-            room=room or lobby(),
-            log=log,
-            first=number,
-            previous=previous,
-            sealed_at=sealed_at,
-            events=list(events),
-            digests=self.crypto.event_digests(events),
-            crypto=self.crypto,
-        )
-
-    def chain(self, count: int, **options: Any) -> list[Batch]:
-        """Batches that go on from one another, a text each."""
-        batches: list[Batch] = []
-        for index in range(count):
-            after = batches[-1] if batches else None
-            batches.append(self.batch((f"{index}",), after=after, **options))
-        return batches
-
-    def key(self, log: int = 1) -> LogKey:
-        """The main branch of a log of his."""
-        return LogKey(self.peer, log)
 
 
 class Stranger(Author):

@@ -7,7 +7,6 @@ the test (`lose`, `double`, `late_s`). Nothing here opens a socket, starts a thr
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import itertools
 from collections.abc import Callable, Hashable, Iterable
@@ -23,7 +22,7 @@ from zmqchat.history.batch import BatchHeader, peek
 from zmqchat.history.crypto import Crypto
 from zmqchat.model.config import Config
 from zmqchat.model.events import Event, Kind
-from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId, mesh_id, room_id
+from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
 from zmqchat.protocol.data import DataMachines
 from zmqchat.protocol.effects import (
     Deliver,
@@ -60,20 +59,16 @@ from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.protocol.roster_facts import GAPS_FEATURE, MemberDead, MemberLive
+from zmqchat.sim import author
 from zmqchat.wire.batches import unpack_batch
 from zmqchat.wire.events import body_text, decode_event
 from zmqchat.wire.frames import Frame, decode, encode
 
-MESH = mesh_id("test")
-WALL_START_MS = 1_700_000_000_000
+MESH = author.MESH
+WALL_START_MS = author.WALL_START_MS
+peer_of = author.peer_of
+lobby = author.lobby
 RTT_S = 0.002
-
-
-def peer_of(name: str) -> PeerId:
-    """A valid peer id that is the same each time."""
-    raw = bytearray(hashlib.blake2b(name.encode(), digest_size=32).digest())
-    raw[31] &= 0x7F
-    return PeerId(bytes(raw))
 
 
 def texts_of(raw: bytes) -> list[str]:
@@ -83,11 +78,6 @@ def texts_of(raw: bytes) -> list[str]:
     events = [decode_event(event) for event in unpacked[1]]
     texts = [body_text(event) for event in events if isinstance(event, Event)]
     return [text for text in texts if text is not None]
-
-
-def lobby(name: str = "lobby") -> RoomId:
-    """The id of a room of the test's mesh."""
-    return room_id(MESH, name)
 
 
 class FakeNode:

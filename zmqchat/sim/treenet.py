@@ -12,10 +12,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from random import Random
 
-from tests.support.authors import Author
-from tests.support.fakelink import WALL_START_MS, FakeNet, lobby
-from tests.support.fakepeers import FakeCensus
 from zmqchat.history.batch import Batch
+from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.data_facts import BatchesStored, BatchReceived, StoredBatch
@@ -25,7 +23,22 @@ from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import OVERLAY_FEATURE, PeerFaulted, PeerLinked, PeerSlow, PeerUnlinked, SendFrame
+from zmqchat.sim.author import WALL_START_MS, Author, lobby
 from zmqchat.wire.frames import Frame, decode
+
+
+class NoCensus:
+    """The members that a tree knows of, and asks for only where the mesh is full: none."""
+
+    live_count = 0
+
+    def is_live(self, _peer: PeerId) -> bool:
+        """Nobody is known."""
+        return False
+
+    def members_live(self) -> list[PeerId]:
+        """Nobody."""
+        return []
 
 
 class TreeNode:
@@ -46,8 +59,7 @@ class TreeNode:
             self.ledger.room(lobby()).joined = True
             self.ledger.rooms_changed()
         self.interests = Interests(self.ledger)
-        census = FakeCensus(net.mesh, self.peer)
-        gaps = Gaps(self.peer, net.mesh.config, census, is_partial=lambda: True, is_suspect=lambda _peer: False)
+        gaps = Gaps(self.peer, Config(), NoCensus(), is_partial=lambda: True, is_suspect=lambda _peer: False)
         self.broadcast = Broadcast(
             self.author.crypto, self.ledger, self.interests, lambda _peer: net.rtt_s, lambda: True, gaps
         )
@@ -132,7 +144,6 @@ class TreeNet:
         self.rng = Random(seed)
         self.now_s = 0.0
         self.rtt_s = rtt_s
-        self.mesh = FakeNet()
         self.nodes: list[TreeNode] = []
         self.by_peer: dict[PeerId, TreeNode] = {}
         self.delays: dict[tuple[PeerId, PeerId], float] = {}

@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 
-from tests.support.fakelink import peer_of
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId, RoomId
@@ -34,6 +33,7 @@ from zmqchat.protocol.machine import (
 )
 from zmqchat.protocol.overlay import Overlay
 from zmqchat.protocol.reach import Reach
+from zmqchat.sim.author import peer_of
 from zmqchat.wire.frames import Frame, decode
 
 LATENCY_S = 0.01
@@ -42,7 +42,7 @@ PARTIAL_AT_ONCE = replace(Config(), full_mesh_max=2, full_mesh_again=1)
 
 
 class CensusOfAll:
-    """The members that live, as a node of the network sees them."""
+    """The members, as a node of the network sees them: those that live, and the dead of whom nobody knows yet."""
 
     def __init__(self, net: OverlayNet, me: PeerId) -> None:
         self._net = net
@@ -51,14 +51,14 @@ class CensusOfAll:
     @property
     def live_count(self) -> int:
         """Live members without this node."""
-        return len(self._net.alive) - (self._me in self._net.alive_peers)
+        return len(self._net.counted) - 1
 
     def pick(self, count: int, exclude: Iterable[PeerId] = ()) -> Sequence[PeerId]:
         """Live members at random."""
         exclude = {self._me, *exclude}
         picked: list[PeerId] = []
         for _ in range(8 * count):
-            node = self._net.rng.choice(self._net.alive)
+            node = self._net.rng.choice(self._net.counted)
             if node.peer not in exclude and node.peer not in picked and len(picked) < count:
                 picked.append(node.peer)
         return picked
@@ -68,7 +68,7 @@ class CensusOfAll:
         node = self._net.by_peer.get(peer)
         return () if node is None else (node.endpoint,)
 
-    def in_room(self, room: RoomId) -> Iterable[PeerId]:
+    def in_room(self, _room: RoomId) -> Iterable[PeerId]:
         """Nobody says which rooms there are."""
         return ()
 
@@ -87,7 +87,7 @@ class OverlayNode:
         self.told: list[Fact] = []
         rng = Random(f"{net.seed} {number}")
         self.reach = Reach()
-        self.overlay = Overlay(
+        self.overlay = net.overlay_type(
             self.peer, config, rng, CensusOfAll(net, self.peer), self.reach, is_valid_peer=lambda _peer: True
         )
         self._timer = 0
@@ -107,11 +107,10 @@ class OverlayNode:
                     handler(fact, at)
         self._do()
 
-    def receive(self, sender: PeerId, payload: bytes) -> None:
+    def receive(self, sender: PeerId, frame: Frame) -> None:
         """A frame came over the link with its sender."""
         if sender in self.linked and self in self.net.alive_set:
-            frame = decode(payload)
-            assert isinstance(frame, Frame), frame
+            self.net.stirred += 1
             self.overlay.frames[type(frame)](sender, frame, self.net.instant)
             self._do()
 
@@ -132,11 +131,13 @@ class OverlayNode:
                 self.net.later(item.at_s - self.net.now_s, partial(self._fire, self._timer))
 
     def _send(self, item: SendFrame) -> None:
-        kind = type(decode(item.payload)).__name__
+        frame = decode(item.payload)
+        assert isinstance(frame, Frame), frame
+        kind = type(frame).__name__
         self.sent[kind] = self.sent.get(kind, 0) + 1
         other = self.net.by_peer.get(item.peer)
         if other is not None:
-            self.net.later(LATENCY_S, partial(other.receive, self.peer, item.payload))
+            self.net.later(LATENCY_S, partial(other.receive, self.peer, frame))
 
     def _fire(self, number: int) -> None:
         if number == self._timer and self in self.net.alive_set:
@@ -144,15 +145,22 @@ class OverlayNode:
 
 
 class OverlayNet:
-    """The network: nodes, links, time."""
+    """The network: nodes, links, time.
 
-    def __init__(self, seed: int = 1, config: Config = PARTIAL_AT_ONCE) -> None:
+    counted   the nodes that everybody's member table says are alive
+    stirred   counts what may change who is linked to whom
+    """
+
+    def __init__(self, seed: int = 1, config: Config = PARTIAL_AT_ONCE, overlay_type: type[Overlay] = Overlay) -> None:
         self.seed = seed
+        self.overlay_type = overlay_type
         self.rng = Random(f"net {seed}")
         self.config = config
         self.now_s = 0.0
         self.nodes: list[OverlayNode] = []
         self.alive: list[OverlayNode] = []
+        self.counted: list[OverlayNode] = []
+        self.stirred = 0
         self.alive_set: set[OverlayNode] = set()
         self.alive_peers: set[PeerId] = set()
         self.by_peer: dict[PeerId, OverlayNode] = {}
@@ -187,6 +195,7 @@ class OverlayNet:
         self.nodes.append(node)
         self.by_peer[node.peer] = node
         self.alive.append(node)
+        self.counted.append(node)
         self.alive_set.add(node)
         self.alive_peers.add(node.peer)
         node.tell(NodeStarted(endpoints=(node.endpoint,), ports=(1, 2, 3)))
@@ -203,22 +212,22 @@ class OverlayNet:
 
     def dial(self, node: OverlayNode, wanted: LinkWanted) -> None:
         """What `Peers` makes of a wish."""
+        self.later(2 * LATENCY_S, partial(self._dialled, node, wanted.peer))
 
-        def arrive() -> None:
-            if node not in self.alive_set or wanted.peer in node.linked:
-                return
-            door = self.by_peer.get(wanted.peer)
-            if door is None or door not in self.alive_set or not door.diallable or self.blocked(node, door):
-                node.tell(DialsFailed(peer=wanted.peer, reason="unreachable"))
-            elif not door.overlay.may_accept(node.peer):
-                node.tell(DialsFailed(peer=wanted.peer, reason="full"))
-            else:
-                self.link(node, door)
-
-        self.later(2 * LATENCY_S, arrive)
+    def _dialled(self, node: OverlayNode, peer: PeerId) -> None:
+        if node not in self.alive_set or peer in node.linked:
+            return
+        door = self.by_peer.get(peer)
+        if door is None or door not in self.alive_set or not door.diallable or self.blocked(node, door):
+            node.tell(DialsFailed(peer=peer, reason="unreachable"))
+        elif not door.overlay.may_accept(node.peer):
+            node.tell(DialsFailed(peer=peer, reason="full"))
+        else:
+            self.link(node, door)
 
     def link(self, dialler: OverlayNode, door: OverlayNode, features: tuple[str, ...] | None = None) -> None:
         """A link between two."""
+        self.stirred += 1
         for node, other, dialled in ((dialler, door, True), (door, dialler, False)):
             node.linked.add(other.peer)
             node.tell(_welcomed(other, dialled=dialled, features=features))
@@ -227,6 +236,7 @@ class OverlayNet:
 
     def unlink(self, one: PeerId, other: PeerId, reason: str) -> None:
         """The link between two ends, at both."""
+        self.stirred += 1
         for peer, gone in ((one, other), (other, one)):
             node = self.by_peer[peer]
             if gone in node.linked:
@@ -234,10 +244,12 @@ class OverlayNet:
                 if node in self.alive_set:
                     node.tell(PeerUnlinked(peer=gone, reason=reason), SessionEnded(peer=gone, reason=reason))
 
-    def kill(self, nodes: Iterable[OverlayNode]) -> None:
-        """These are gone without a word; their peers' links break."""
+    def kill(self, nodes: Iterable[OverlayNode], *, unnoticed: bool = False) -> None:
+        """These are gone without a word; links to them break, and unless `unnoticed` the member tables forget them."""
         gone = set(nodes)
         self.alive = [node for node in self.alive if node not in gone]
+        if not unnoticed:
+            self.counted = [node for node in self.counted if node not in gone]
         self.alive_set -= gone
         self.alive_peers -= {node.peer for node in gone}
         for node in sorted(gone, key=lambda node: node.number):

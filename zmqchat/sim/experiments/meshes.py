@@ -1,0 +1,111 @@
+"""Whole nodes in the simulator: every machine, disks of 2 ms, links of 5 to 15 ms; and an ear on all of them.
+
+Nodes start one after the other, each with the address of one that is there, and join one room. Multicast is off: it is
+no part of what is measured here, and in the simulator everybody's word to everybody.
+"""
+
+from __future__ import annotations
+
+import time
+from random import Random
+from typing import Final, NamedTuple
+
+from zmqchat.model.config import Config
+from zmqchat.model.ids import PeerId
+from zmqchat.protocol.effects import Deliver, Effect
+from zmqchat.protocol.facts import Fact, FeedReceived, FrameReceived
+from zmqchat.sim.conditions import LinkQuality
+from zmqchat.sim.node import NodePlan
+from zmqchat.sim.options import Options
+from zmqchat.sim.routes import HEADER_BYTES
+from zmqchat.sim.watch import Watch
+from zmqchat.sim.world import World
+
+ROOM: Final = "lobby"
+STARTED_PER_S: Final = 20.0
+SETTLED_S: Final = 20.0
+LATENCY_S: Final = (0.005, 0.015)
+"""One way, drawn for each connection."""
+MESSAGE_S: Final = 2.0
+"""Between two messages of which each is followed: all of one is over before the next."""
+
+
+class Ear:
+    """Hears every fact and effect of all nodes (`TraceSink`).
+
+    received_bytes, frames   what all nodes together got over their links
+    delivered_s              when each node gave its user a batch of `author`, since `forget`
+    """
+
+    def __init__(self) -> None:
+        self.received_bytes = self.frames = 0
+        self.author: PeerId | None = None
+        self.delivered_s: dict[int, float] = {}
+
+    def at(self, now_s: float, node: int, what: Fact | Effect) -> None:
+        """Count it."""
+        if isinstance(what, FrameReceived | FeedReceived):
+            self.frames += 1
+            self.received_bytes += len(what.payload) + HEADER_BYTES
+        elif isinstance(what, Deliver) and what.arrival.key.author == self.author:
+            self.delivered_s.setdefault(node, now_s)
+
+
+class Cost(NamedTuple):
+    """What some time cost all nodes together; cpu_s is this machine's for machines and simulator."""
+
+    received_bytes: int
+    facts: int
+    cpu_s: float
+
+
+class Mesh:
+    """A world that has settled, with everybody in one room."""
+
+    def __init__(self, count: int, seed: int, config: Config | None = None) -> None:
+        chance = Random(f"{seed} contacts")
+        plans = [
+            NodePlan(
+                rooms=(ROOM,),
+                start_s=number / STARTED_PER_S,
+                discovers=False,
+                contacts=(chance.randrange(number),) if number else (),
+            )
+            for number in range(count)
+        ]
+        self.count = count
+        self.ear = Ear()
+        self.world = World(Options(seed=seed, nodes=count), plans, Watch((), self.ear), config)
+        self.world.set_quality(LinkQuality(latency_s=LATENCY_S, jitter=0.0))
+        self.run(count / STARTED_PER_S + SETTLED_S)
+        self._said = 0
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        self.world.schedule.run_until(self.world.now_s + seconds)
+
+    def cost(self, seconds: float) -> Cost:
+        """What this much time costs."""
+        received, facts, cpu_s = self.ear.received_bytes, self.world.facts, time.process_time()
+        self.run(seconds)
+        return Cost(self.ear.received_bytes - received, self.world.facts - facts, time.process_time() - cpu_s)
+
+    def links(self) -> float:
+        """How many links a node has, on the average."""
+        processes = [node.process for node in self.world.nodes]
+        return sum(len(process.machines.peers.linked) for process in processes if process is not None) / self.count
+
+    def say(self, number: int) -> None:
+        """A node says a short text."""
+        self._said += 1
+        assert self.world.say(number, ROOM, f"this is text number {self._said}"), "not accepted"
+
+    def delays_ms(self, number: int) -> list[float]:
+        """A node says something: after how long each other one has it on disk and gives it to its user, rising."""
+        self.ear.author, self.ear.delivered_s = self.world.nodes[number].peer, {}
+        begun_s = self.world.now_s
+        self.say(number)
+        self.run(MESSAGE_S)
+        found = [at_s - begun_s for node, at_s in self.ear.delivered_s.items() if node != number]
+        assert len(found) == self.count - 1, f"{len(found)} of {self.count - 1} got it"
+        return sorted(1000 * delay_s for delay_s in found)
