@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Any
 
-from tests.support.commands import free_port, run_command, running_node
-from zmqchat.cli.mesh import dot_lines, svg_lines, text_lines
+import pytest
+
+from tests.support.commands import command_line, environment, free_port, run_command, running_node
+from tests.support.madeupmesh import node, view_of
+from tests.support.terminal import on_terminal, read_until
+from zmqchat.cli.mesh import dot_lines, text_lines
+from zmqchat.cli.mesh_picture import svg_lines
 from zmqchat.model.text import cell_width
-
-
-def node(number: int, **fields: object) -> dict[str, Any]:
-    """A made-up node as the control socket tells of it."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    start = "".join(letters[number // 26**place % 26] for place in range(8))
-    return {"id": start + "a" * 44, "name": f"node {number}", "online": True, "hops": 1, "linked": True} | fields
-
-
-def view_of(*nodes: dict[str, Any]) -> dict[str, Any]:
-    """A view in which the first is linked to all others."""
-    links = [[nodes[0]["id"], other["id"]] for other in nodes[1:]]
-    return {"nodes": list(nodes), "links": links, "subnets": {"10.0.0.0/24": len(nodes)}, "is_partial": False}
 
 
 def test_the_nearest_are_listed_first() -> None:
@@ -32,9 +25,9 @@ def test_the_nearest_are_listed_first() -> None:
         "3 nodes, 2 known links, full mesh",
         "  10.0.0.0/24: 3 nodes",
         "",
-        "ann  aaaa-aaaa  0            this node",
-        "bob  baaa-aaaa  1  1.2 ms    link",
-        "cy   caaa-aaaa  2            via bob",
+        "ann  aaaa-aaaa  0          this node",
+        "bob  baaa-aaaa  1  1.2 ms  direct",
+        "cy   caaa-aaaa  2          via bob",
     ]
 
 
@@ -96,3 +89,37 @@ def test_mesh_asks_a_running_node(home: Path) -> None:
     view = json.loads(done.stdout)
     assert (len(view["nodes"]), len(view["links"])) == (2, 1)
     assert sorted(each["hops"] for each in view["nodes"]) == [0, 1]
+
+
+def test_watching_needs_a_terminal(home: Path) -> None:
+    """One line says so, and what to do."""
+    done = run_command(home, "mesh", "--watch")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "needs a terminal" in done.stderr
+    assert not home.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_watching_draws_what_changes_and_gives_the_terminal_back(home: Path) -> None:
+    """A node comes and is drawn; Ctrl-C ends it, with the former screen and the cursor."""
+    port = free_port()
+    with running_node(home, port=port), on_terminal(command_line(home, "mesh", "--watch"), environment()) as terminal:
+        shown = read_until(terminal, b"1 node, ")
+        with running_node(home.with_name("other"), peer=port):
+            shown += read_until(terminal, b"direct")
+        os.write(terminal, b"\x03")
+        shown += read_until(terminal, None)
+    assert shown.count(b"\x1b[?1049h") == shown.count(b"\x1b[?1049l") == 1
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert b"Traceback" not in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_it_is_drawn(home: Path) -> None:
+    """Elsewhere, and with --all, each node has a line with its id."""
+    with running_node(home):
+        with on_terminal(command_line(home, "mesh"), environment()) as terminal:
+            assert b"@  home  this node" in read_until(terminal, None)
+        with on_terminal(command_line(home, "mesh", "--all"), environment()) as terminal:
+            assert b"0    this node" in read_until(terminal, None)

@@ -14,10 +14,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-
 from zmqchat.cli import output
 from zmqchat.cli.stdin_lines import input_lines, standard_input
+from zmqchat.cli.terminals import console, silent_input
 from zmqchat.model.text import clean
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class PlainTerminal:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._console = _console()
+        self._console = console()
 
     def show(self, line: Text) -> None:
         """Print a line, there at once for whoever reads the pipe."""
@@ -84,7 +83,7 @@ class PromptTerminal:
     def __init__(self) -> None:
         from prompt_toolkit import PromptSession
 
-        self._console = _console()
+        self._console = console()
         self._room = ""
         # What was typed is erased: the message itself is shown, once it is stored.
         self._session: PromptSession[str] = PromptSession(erase_when_done=True)
@@ -112,7 +111,7 @@ class PromptTerminal:
         from prompt_toolkit.patch_stdout import patch_stdout
 
         stack = contextlib.ExitStack()
-        stack.enter_context(_silent_input())
+        stack.enter_context(silent_input())
         stack.enter_context(patch_stdout(raw=True))
         return stack
 
@@ -130,36 +129,3 @@ def interrupt_main_thread() -> None:
         import _thread
 
         _thread.interrupt_main()
-
-
-@contextlib.contextmanager
-def _silent_input() -> Iterator[None]:
-    """What is typed while no prompt stands there waits for the next one, and is not shown before."""
-    if sys.platform == "win32":
-        yield
-        return
-    import termios
-
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    silent = termios.tcgetattr(descriptor)
-    silent[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def _console() -> Console:
-    """A console that takes nothing in a text for markup, emoji codes or anything to highlight."""
-    is_colourful = output.is_colourful()
-    return Console(
-        markup=False,
-        emoji=False,
-        highlight=False,
-        no_color=not is_colourful,
-        color_system="auto" if is_colourful else None,
-        force_terminal=is_colourful,
-        legacy_windows=False,
-    )

@@ -158,7 +158,7 @@ def is_colourful(stream: TextIO | None = None) -> bool:
 
 def counted(count: int, thing: str) -> str:
     """A number of things: "1 member", "3 members"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    return f"{count} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -124,11 +124,10 @@ def _rows(peers: Sequence[Fields], name_cells: int) -> list[tuple[str, ...]]:
 
 
 def _row(peer: Fields, names: Mapping[str, str]) -> tuple[str, ...]:
-    way = ways.way_text(peer, names)
     return (
         names[str(peer["id"])],
         output.short_id(str(peer["id"])),
-        f"{way}, slow" if peer.get("slow") else way,
+        ways.way_and_notes(peer, names),
         ways.hops_text(peer),
         ways.rtt_text(peer) or "-",
         ways.lacks_text(peer),

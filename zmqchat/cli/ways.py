@@ -16,7 +16,7 @@ from typing import Final
 
 from zmqchat.cli import output
 from zmqchat.cli.client import Fields
-from zmqchat.model.text import cell_width, cut_to_cells
+from zmqchat.model.text import cut_to_cells
 
 COLUMNS_UNKNOWN: Final = 80
 """The width of a terminal that does not tell its own."""
@@ -34,6 +34,12 @@ def way_text(node: Fields, names: Mapping[str, str]) -> str:
     if not node.get("online"):
         return "offline"
     return "direct" if node.get("linked") else f"via {names.get(str(node.get('via')), 'others')}"
+
+
+def way_and_notes(node: Fields, names: Mapping[str, str]) -> str:
+    """The same with what else matters: whether it is slow, or keeps rooms of ours."""
+    notes = [word for word, on in (("slow", node.get("slow")), ("keeper", node.get("keeps"))) if on]
+    return ", ".join([way_text(node, names), *notes])
 
 
 def rtt_text(node: Fields) -> str:
@@ -56,8 +62,10 @@ def lacks_text(node: Fields) -> str:
 
 
 def name_cut(node: Fields, cells_max: int) -> str:
-    """A node's name as a terminal may show it, cut with a sign that it was."""
-    name = output.shown_name(node)
-    if sum(map(cell_width, name)) <= cells_max:
-        return name
-    return cut_to_cells(name, cells_max - 1) + "…"
+    """A node's name as a terminal may show it."""
+    return cut(output.shown_name(node), cells_max)
+
+
+def cut(text: str, cells_max: int) -> str:
+    """A cleaned text of one line, cut with a sign that it was where it takes more cells."""
+    return text if output.cells(text) <= cells_max else cut_to_cells(text, cells_max - 1) + "…"
