@@ -45,7 +45,7 @@ def test_what_there_is_no_room_for_is_counted() -> None:
     """Of many whom a node is linked to the nearest are named."""
     nodes = [node(number, hops=min(number, 1), is_self=not number) for number in range(20)]
     lines = drawn(view_of(*nodes) | {"links": [[nodes[3]["id"], each["id"]] for each in nodes[4:15]]})
-    assert any(line.endswith("linked to node 10, node 11 +9") for line in lines)
+    assert any(line.endswith("linked to node 10, node 11, node 12, node 13 +7") for line in lines)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
