@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -50,14 +49,19 @@ def test_commands_to_a_running_node_import_nothing_heavy(home: Path) -> None:
 
 
 def test_help_is_quick() -> None:
-    """The best of five runs takes less than 150 ms beyond the bare interpreter."""
+    """The best of five runs takes less than 150 ms beyond the bare interpreter; of a processor, which may be busy."""
+    resource = pytest.importorskip("resource")
+
+    def used_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return float(used.ru_utime + used.ru_stime)
 
     def best_s(*command: str) -> float:
         times = []
         for _ in range(5):
-            begin_s = time.perf_counter()
+            begin_s = used_s()
             subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, env=environment(), check=True)
-            times.append(time.perf_counter() - begin_s)
+            times.append(used_s() - begin_s)
         return min(times)
 
     assert best_s("-m", "zmqchat", "--help") - best_s("-c", "pass") < 0.15

@@ -129,6 +129,9 @@ def test_the_config_file_is_read(tmp_path: Path) -> None:
         "not toml",
         "\x00",
         "discovery = 'no'",
+        "mesh = ''",
+        "listen = ''",
+        "listen = 'x y'",
         "#" * 70_000,
     ],
 )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from zmqchat.model.addresses import Address, parse_address
 from zmqchat.model.config import Config
+from zmqchat.model.errors import BadAddress, UsageError
 from zmqchat.node.home import HomeConfig
 from zmqchat.node.settings import DEFAULT_MESH, Settings
 
@@ -45,3 +48,11 @@ def test_the_caller_wins_and_peers_come_from_both() -> None:
     whole = said.completed(file)
     assert whole.told() == {"mesh": DEFAULT_MESH, "listen": "h:2", "interfaces": ["eth0"], "discovery": True}
     assert (whole.name, whole.peers) == ("bob", addresses(THERE, HERE))
+
+
+def test_what_is_empty_was_not_meant() -> None:
+    """A script whose variable was not set must neither meet everybody nor listen everywhere."""
+    with pytest.raises(UsageError, match="a mesh can't be ''"):
+        Settings.of_caller(None, None, "", None, (), None, (), None)
+    with pytest.raises(BadAddress):
+        Settings.of_caller(None, None, None, "", (), None, (), None)

@@ -59,9 +59,9 @@ def parse_listen(text: str | None) -> tuple[str | None, int | None]:
 
     Raises BadAddress.
     """
-    if text is None or text == "":
+    if text is None:
         return None, None
-    if not isinstance(text, str):
+    if not isinstance(text, str) or not text:  # an empty one is a variable that was not set
         raise BadAddress(str(text), _LISTEN)
     host, port_text, rest = text, None, ""
     if text.startswith("["):

@@ -34,7 +34,11 @@ def bind_first(socket: zmq.Socket[bytes], host: str | None, ports: Sequence[int]
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE or (error.errno == errno.EACCES and port != ports[-1]):
                 continue
-            raise NetworkError(f"can't listen on {format_address(shown, port)}: {error.strerror}") from error
+            why = "no address of this machine" if error.errno == errno.EADDRNOTAVAIL else error.strerror
+            raise NetworkError(
+                f"can't listen on {format_address(shown, port)} ({why}): choose another address with --listen; "
+                "`zmqchat doctor` lists this machine's"
+            ) from error
         return bound_port(socket)
     taken = format_address(shown, ports[-1])
     raise PortInUse(f"{taken} is in use by another program: stop it, or choose another port with --listen")

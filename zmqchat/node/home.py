@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zmqchat.model.addresses import parse_address
+from zmqchat.model.addresses import parse_address, parse_listen
 from zmqchat.model.errors import BadAddress, BadConfig, BadName, HomeInUse, HomeUnusable, UsageError
 from zmqchat.model.text import clean_name
 from zmqchat.store.filesystems import check_filesystem
@@ -190,11 +190,18 @@ def _checked_config(path: Path, table: dict[str, object]) -> HomeConfig:
             parse_address(peer)
         except BadAddress as error:
             raise BadConfig(f"{path}: peers: {error}") from error
+    listen = _text(table, "listen")
+    try:
+        parse_listen(listen)
+    except BadAddress as error:
+        raise BadConfig(f"{path}: listen: {error}") from error
+    if _text(table, "mesh") == "":
+        raise BadConfig(f"{path}: mesh can't be '': name one, or leave it out")
     discovery = table.get("discovery")
     return HomeConfig(
         name=name,
         mesh=_text(table, "mesh"),
-        listen=_text(table, "listen"),
+        listen=listen,
         peers=peers,
         interfaces=_texts(path, table, "interfaces"),
         discovery=discovery if isinstance(discovery, bool) else None,

@@ -55,7 +55,7 @@ class Settings:
             config=config or Config(),
             name=name,
             home=None if home is None else resolve_home(home, name),
-            mesh=None if mesh is None else text_checked("mesh", mesh),
+            mesh=None if mesh is None else _mesh_checked(mesh),
             listen=listen,
             peers=tuple(parse_address(text) for text in texts_checked("peers", peers)),
             discovery=None if discovery is None else flag_checked("discovery", discovery),
@@ -83,6 +83,12 @@ class Settings:
             "interfaces": list(self.interfaces),
             "discovery": self.discovery,
         }
+
+
+def _mesh_checked(mesh: str) -> str:
+    if not text_checked("mesh", mesh):
+        raise UsageError("a mesh can't be '': name one, or leave it out")  # a variable that was not set
+    return mesh
 
 
 def name_checked(name: str) -> str:
