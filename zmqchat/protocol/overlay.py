@@ -131,8 +131,8 @@ class Overlay(Machine):
         self._is_trimmed = False
         self._stopping = False
         self.facts = {
-            NodeStarted: self._started,
-            EndpointsChanged: self._endpoints_changed,
+            NodeStarted: self._placed,
+            EndpointsChanged: self._placed,
             StopRequested: self._stop,
             Welcomed: self._welcomed,
             SessionEnded: self._session_ended,
@@ -157,6 +157,7 @@ class Overlay(Machine):
         most = self.shape.sessions + WISHES_MAX if self._is_trimmed else 2 * PEERS_LIVE_MAX
         return (
             Size("sessions", len(self._met), most),
+            Size("neighbours", len(self.active.neighbours), self.shape.most if self._is_trimmed else PEERS_LIVE_MAX),
             Size("reserve", len(self.passive), self.shape.passive),
             Size("wishes", len(self.seeking.wishes), WISHES_MAX),
             Size("shuffles", len(self.walks.shuffles), SHUFFLES_UNDER_WAY_MAX),
@@ -183,12 +184,9 @@ class Overlay(Machine):
 
     # Start and time ----------------------------------------------------------------------------------
 
-    def _started(self, fact: NodeStarted, at: Instant) -> None:
+    def _placed(self, fact: NodeStarted | EndpointsChanged, at: Instant) -> None:
         self.walks.own = fact.endpoints[:ENDPOINTS_PER_PEER_MAX]
         self._plan(at)
-
-    def _endpoints_changed(self, fact: EndpointsChanged, _at: Instant) -> None:
-        self.walks.own = fact.endpoints[:ENDPOINTS_PER_PEER_MAX]
 
     def _stop(self, _fact: StopRequested, _at: Instant) -> None:
         self._stopping = True
@@ -360,7 +358,7 @@ class Overlay(Machine):
         accepted = not self.is_partial or link.standing is Standing.NEIGHBOUR
         if link.standing is Standing.ASKED and priority is not Priority.VISIT:
             accepted = True  # both want it
-            self._set(peer, Standing.NEIGHBOUR)
+            self._gain(peer, self.shape.most, at)
         elif not accepted:
             accepted = self._grants(peer, link, priority, at)
         self._send(peer, NeighbourAnswer(accepted=accepted))
@@ -407,10 +405,14 @@ class Overlay(Machine):
                 self._part(former, at)
             self._set(peer, Standing.VISIT)
         else:
-            self._set(peer, Standing.NEIGHBOUR)
-            if len(self.active.neighbours) > self.shape.wanted:
-                self._give_up(at, keep=peer)
+            self._gain(peer, self.shape.wanted, at)
         self._plan(at)
+
+    def _gain(self, peer: PeerId, most: int, at: Instant) -> None:
+        """A neighbour that is not refused: where there are as many already, another one gives way."""
+        self._set(peer, Standing.NEIGHBOUR)
+        if len(self.active.neighbours) > most:
+            self._give_up(at, keep=peer)
 
     def _give_up(self, at: Instant, keep: PeerId | None = None) -> None:
         victim = self.active.victim(self._reach.undiallable, keep=keep, of_subnet=None)
@@ -439,10 +441,11 @@ class Overlay(Machine):
         """After a switch from the full mesh there are many more links than may stay."""
         if at.now_s < self._trim_at_s:
             return
-        self._is_trimmed = self._is_trimmed or len(self._met) <= self.shape.sessions
         self._trim_at_s = at.now_s + TRIM_S
         for _ in range(min(TRIM_AT_ONCE, len(self.active.neighbours) - self.shape.most)):
             self._give_up(at)
+        is_few = len(self._met) <= self.shape.sessions and len(self.active.neighbours) <= self.shape.most
+        self._is_trimmed = self._is_trimmed or is_few
 
     # Walks (sections 4.2 and 4.4) -----------------------------------------------------------------------
 

@@ -163,6 +163,12 @@ class Conditions:
             else:
                 self._qualities[pair] = quality
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is no trouble: good links between all."""
+        usual = self.quality == LinkQuality() and self.bandwidth_bytes_s is None
+        return usual and not (self._groups or self._cuts or self._qualities or self.bandwidths)
+
     def reset(self) -> None:
         """Good links everywhere, and no bound to what a node sends."""
         self.heal()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from zmqchat.history.batch import BatchHeader, peek
 from zmqchat.model.ids import LogKey, RoomId
@@ -18,6 +18,10 @@ from zmqchat.protocol.effects import LoadRange, PutArrival, PutBatch, PutFrontie
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
 
 Bytes = TypeVar("Bytes", bytes, "bytes | None")
+
+
+FSYNC_S: Final = 0.002
+"""How long a commit of a good disk takes."""
 
 
 class Disk:
@@ -32,7 +36,7 @@ class Disk:
     def __init__(self, store_id: bytes, pool: dict[bytes, bytes]) -> None:
         self.store_id = store_id
         self.generation = 0
-        self.fsync_s = 0.002
+        self.fsync_s = FSYNC_S
         self.read_s = 0.001
         self.full = False
         self.broken = False
@@ -44,6 +48,11 @@ class Disk:
         self._frontiers: dict[tuple[RoomId, LogKey], bytes] = {}
         self._next_arrivals: dict[RoomId, int] = {}
         self._tables: dict[str, dict[bytes, bytes]] = {}
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether nothing is wrong with it, and it is as fast as it was made."""
+        return self.fsync_s <= FSYNC_S and not (self.full or self.broken or self.unreadable)
 
     def copy(self) -> Disk:
         """The same content on another disk, as a backup or a copied folder is."""

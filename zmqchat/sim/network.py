@@ -84,7 +84,10 @@ class Connection:
 
 
 class Network:
-    """All connections; processes call it with the effects of their machines."""
+    """All connections; processes call it with the effects of their machines.
+
+    tap   told of each frame that comes to a node by a direct link; None where nobody wants to know
+    """
 
     def __init__(self, schedule: Schedule, conditions: Conditions, rng: Random) -> None:
         self.conditions = conditions
@@ -94,6 +97,7 @@ class Network:
         self._rng = rng
         self._numbers = itertools.count(1)
         self._uplink_free_s: dict[int, float] = {}
+        self.tap: Callable[[int, bytes], None] | None = None
 
     def gone(self, process: Process, *, silent: bool) -> None:
         """The process is no more; silent where its machine is off, so that nobody hears of it."""
@@ -252,9 +256,13 @@ class Network:
             else:
                 connection.known = True
                 listener.inbound[dialler.peer] = connection
+                if self.tap is not None:
+                    self.tap(listener.number, payload)
                 listener.feed(FrameReceived(peer=dialler.peer, payload=payload, inbound=True))
         elif connection.dialler_open:
             if room is None:
+                if self.tap is not None:
+                    self.tap(dialler.number, payload)
                 dialler.feed(FrameReceived(peer=listener.peer, payload=payload, inbound=False))
             else:
                 dialler.feed(FeedReceived(peer=listener.peer, room=room, payload=payload))

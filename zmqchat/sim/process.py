@@ -145,6 +145,9 @@ class Process:
         except Exception as error:  # noqa: BLE001  # a machine that throws is what the simulator is there to find
             self._threw(error)
             return
+        handled = self._world.handled
+        if handled is not None:
+            handled(self.number, self._mesh)
         self._apply()
 
     def settle(self) -> None:

@@ -21,8 +21,6 @@ from zmqchat.sim.world import World
 
 STEP_S: Final = 0.1
 SETTLE_STEP_S: Final = 1.0
-REST_S: Final = 8.0
-"""How long the nodes run on once they agree, so that what would still change does."""
 
 
 class Simulation:
@@ -74,4 +72,4 @@ class Simulation:
         while not self.world.schedule.stopped and waited_s < self._scenario.settle_s and not self.world.agrees():
             self._pass(SETTLE_STEP_S, STEP_S)
             waited_s += SETTLE_STEP_S
-        self._pass(REST_S, STEP_S)
+        self._pass(self._scenario.rest_s, STEP_S)

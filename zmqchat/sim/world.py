@@ -18,6 +18,7 @@ from zmqchat.model.events import Kind
 from zmqchat.model.ids import PeerId, RoomId, mesh_id, room_id
 from zmqchat.protocol.effects import PutArrival
 from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, StopRequested
+from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.recordpool import RecordPool
 from zmqchat.sim.clocks import Clock
 from zmqchat.sim.conditions import Conditions, LinkQuality
@@ -52,6 +53,7 @@ class World:
     rng        the scenario's chance
     hostile    the nodes that do what they like, to whom nothing is promised; honest are the others
     watched    the honest nodes whose users the checkers ask, rising
+    handled    told of each node that has handled a fact, with its machines; None where nobody wants to know
     """
 
     def __init__(self, options: Options, plans: Sequence[NodePlan], watch: Watch, config: Config | None = None) -> None:
@@ -68,6 +70,7 @@ class World:
         self.network = Network(self.schedule, Conditions(self._generator("conditions")), self._generator("network"))
         self._multicast = Multicast(self, self._generator("multicast"))
         self._pool: dict[bytes, bytes] = {}
+        self.handled: Callable[[int, Mesh], None] | None = None
         self.hostile = frozenset(number for number, plan in enumerate(plans) if plan.tamper is not None)
         self.honest = tuple(number for number in range(len(plans)) if number not in self.hostile)
         self.watched = self.honest[:: 10 if len(self.honest) > WATCHED_ALL_MAX else 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zmqchat.sim.checkers.agreement import Members, Presence, Receipts, Timelines
+from zmqchat.sim.checkers.calm import Latency, Tree
 from zmqchat.sim.checkers.conduct import Bounds, Clocks, Links, NoFault, NoFork
 from zmqchat.sim.checkers.messages import AuthorOrder, Complete, Durable, Faithful, Once
 from zmqchat.sim.checks import Checker
@@ -25,4 +26,6 @@ def all_checkers() -> list[Checker]:
         Clocks(),
         Links(),
         Bounds(),
+        Tree(),
+        Latency(),
     ]

@@ -8,10 +8,11 @@ from zmqchat.sim.scenarios.chat import Chat
 from zmqchat.sim.scenarios.hostile_overlay import HostileEclipse, HostileGossip
 from zmqchat.sim.scenarios.hostile_sync import HostileClocks, HostileFork, HostileFrontiers, HostileWant
 from zmqchat.sim.scenarios.hostile_tree import HostileGraft, HostileIHave, HostileRelay
-from zmqchat.sim.scenarios.partial import Partial, PartialRooms
+from zmqchat.sim.scenarios.partial import Calm, Partial, PartialRooms
 from zmqchat.sim.scenarios.rooms import Rooms
 from zmqchat.sim.scenarios.scenario import Scenario
 from zmqchat.sim.scenarios.stream import Stream
+from zmqchat.sim.scenarios.switch import Switch, SwitchAtScale
 from zmqchat.sim.scenarios.troubles import (
     Backup,
     Crashes,
@@ -26,6 +27,7 @@ from zmqchat.sim.scenarios.troubles import (
 
 SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "backup": Backup,
+    "calm": Calm,
     "chat": Chat,
     "crashes": Crashes,
     "forked-author": ForkedAuthor,
@@ -47,6 +49,8 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "rooms": Rooms,
     "slow-peer": SlowPeer,
     "stream": Stream,
+    "switch": Switch,
+    "switch-at-scale": SwitchAtScale,
     "wrong-clocks": WrongClocks,
 }
 

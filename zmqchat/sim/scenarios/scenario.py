@@ -16,12 +16,14 @@ class Scenario(ABC):
     """One kind of run.
 
     settle_s      how long the nodes may take to agree once all is whole
+    rest_s        how long they run on then, so that what would still change does
     nodes_drawn   how many nodes it may have where no number is asked for; none: as any other scenario
     is_drawn      whether the swarm plays it unasked, and with any kind of trouble
     usual_faults  the kinds of trouble that it is about, met where none are asked for; none: drawn from the seed
     """
 
     settle_s: ClassVar[float] = 60.0
+    rest_s: ClassVar[float] = 8.0
     config: ClassVar[Config] = Config()
     nodes_drawn: ClassVar[tuple[int, ...]] = ()
     is_drawn: ClassVar[bool] = True
