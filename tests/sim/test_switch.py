@@ -37,10 +37,10 @@ def _goes_through(scenario: str, seed: int, duration_s: float) -> None:
     assert len(said) > duration_s
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_nor_doubled_through_the_switch(seed: int) -> None:
     """Few nodes, and small bounds."""
-    _goes_through("switch", seed, 40.0)
+    _goes_through("switch", seed, 60.0)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from zmqchat.sim.scenarios.chat import Chat
 from zmqchat.sim.scenarios.partial import SMALL_PARTIAL
 from zmqchat.sim.world import World
 
-UP_UNTIL, DOWN_FROM, DOWN_UNTIL, AGAIN_FROM, AGAIN_UNTIL = 0.15, 0.3, 0.4, 0.75, 0.85
+UP_UNTIL, DOWN_FROM, DOWN_UNTIL, AGAIN_FROM, AGAIN_UNTIL = 0.15, 0.3, 0.4, 0.8, 0.9
 """The parts of the run in which nodes start, in which they stop, and in which they start again."""
 
 
