@@ -194,6 +194,22 @@ def test_a_record_of_ours_from_an_earlier_start_is_outdone() -> None:
     assert record is not None and record.version == future + 1
 
 
+def test_who_signs_below_an_earlier_start_is_told_of_it() -> None:
+    """Whoever gets an old record from its owner answers with the newer one; from others it is no news."""
+    net = RosterNet()
+    ann, bob, carol = net.full_mesh_of(3)
+    net.run(SETTLED_S)
+    future = 2**50
+    tell(bob, carol, signed(member("node 0", future)))
+    before = len(bob.sent)
+    tell(bob, carol, signed(member("node 0", future - 1)))
+    assert len(bob.sent) == before
+    ann.handle(RoomJoined(room=lobby("news")))
+    net.run(2 * SIGN_AGAIN_S + 1.0)
+    record = bob.roster.record(ann.peer)
+    assert record is not None and record.version == future + 1 and len(record.rooms) == 1
+
+
 def test_a_flood_of_records_is_taken_at_a_pace() -> None:
     """Beyond a burst, what one link tells is verified at a bounded rate; the rest is dropped unread."""
     net = RosterNet()

@@ -11,7 +11,8 @@ News waits for GOSSIP_DELAY_S, so that much of it shares a frame and nobody is t
 Whoever relays a record has verified it, so the sender of a forged one is to blame. What is lost on the way, and what a
 newcomer lacks, comes by anti-entropy (rostersync) and is not passed on. A record's version is its owner's wall clock
 in milliseconds, at least one more than any version of its own that it has seen: so it outlives restarts without being
-stored, and refutes the rumour that its owner were dead (liveness).
+stored, and refutes the rumour that its owner were dead (liveness). Who is told an old record by its owner answers with
+the newer one, as a clock may have been put back.
 """
 
 from __future__ import annotations
@@ -351,6 +352,9 @@ class Roster(Machine):
             return False
         if owner in self._news and self.table.version(slot) == version:
             self._news[owner].heard_from.add(peer)
+        if owner == peer and version < self.table.version(slot):
+            # It started again with its clock put back: nobody heeds what it signs, unless it goes on from this one.
+            self._send(peer, [self.raw(slot)])
         return True
 
     def _accept(self, number: int, owner: PeerId, peer: PeerId, news: bool, at: Instant) -> None:
