@@ -85,6 +85,14 @@ async def test_a_node_that_nobody_reaches_is_told_so(home: Path, monkeypatch: py
         assert any("nobody can reach me" in problem and "firewall" in problem.lower() for problem in problems)
 
 
+async def test_a_slow_msgpack_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its compiled part is missing, with what to do; not where it is there."""
+    async with running(home) as ann:
+        assert not any("msgpack" in problem for problem in (await report_of(ann))["problems"])
+        monkeypatch.setattr("zmqchat.wire.packing.IS_COMPILED", False)
+        assert any("install a build" in problem for problem in (await report_of(ann))["problems"])
+
+
 async def test_a_clock_that_is_off_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do about it."""
     async with running(home) as ann, running(home, "bob", ann) as bob:

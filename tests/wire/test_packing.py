@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import msgpack
@@ -11,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import sources
 from tests.support.hostile_bytes import BOMBS, MEMORY_BYTES_MAX, SECONDS_MAX, cost_of
 from zmqchat.model.limits import FRAME_BYTES_MAX, PACK_DEPTH_MAX
 from zmqchat.wire.packing import Malformed, pack, unpack
@@ -154,3 +158,18 @@ def test_extensions_and_timestamps_are_refused(code: int, size: int) -> None:
 def test_not_a_number_is_a_value_of_its_own() -> None:
     """NaN is a float like any other here: the fields decide whether floats belong."""
     assert math.isnan(unpack(msgpack.packb(math.nan)))
+
+
+def test_without_its_compiled_part_msgpack_gives_the_same() -> None:
+    """Every vector and every bomb, with the part of msgpack that is written in Python."""
+    tests = ["tests/wire/test_vectors.py", "tests/wire/test_packing.py", "-k", "not compiled_part"]
+    program = "import sys, pytest; from zmqchat.wire.packing import IS_COMPILED; assert not IS_COMPILED; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}sys.exit(pytest.main(sys.argv[1:]))", "-q", "-p", "no:cacheprovider", *tests],
+        env={**os.environ, "MSGPACK_PUREPYTHON": "1", "ZMQCHAT_HYPOTHESIS": "default"},
+        cwd=sources.REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

@@ -12,6 +12,7 @@ from zmqchat.model.errors import UsageError
 from zmqchat.model.ids import peer_text
 from zmqchat.node.values import Peer
 from zmqchat.protocol.overlay import Overlay
+from zmqchat.wire import packing
 
 if TYPE_CHECKING:
     from zmqchat.node.opening import Opened
@@ -165,6 +166,11 @@ def _problems(opened: Opened, statistics: DiscoveryStatistics, disk_free_bytes: 
         problems.append(
             "nobody can reach me: all links are ones that this node dialled. A firewall here? The rules below let "
             "others in; until then it keeps the links that it opens itself"
+        )
+    if not packing.IS_COMPILED:
+        problems.append(
+            "msgpack runs here without its compiled part, so all is many times slower: unset MSGPACK_PUREPYTHON, or "
+            "install a build of it for this Python (`pip install --force-reinstall msgpack`)"
         )
     if disk_free_bytes < DISK_LOW_BYTES:
         problems.append(f"only {disk_free_bytes // 2**20} MiB are free on the disk of {opened.home.folder}: free some")

@@ -41,7 +41,7 @@ def check_filesystem(folder: Path, *, unsafe_home: bool = False, mounts: Path = 
     if kind in NETWORK:
         return (f"{folder} is on a network file system ({kind}): the store may get damaged",)
     if kind in FORGETFUL:
-        return (f"{folder} is in memory ({kind}): all that is stored is gone after a reboot",)
+        return (f"{folder} is in memory ({kind}): all that is stored is gone after a reboot; --home chooses a disk",)
     return ()
 
 

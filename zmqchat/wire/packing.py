@@ -22,6 +22,9 @@ ARRAY_MAX: Final = 2_048
 
 MAP_MAX: Final = 1_024
 
+IS_COMPILED: Final = msgpack.Packer.__module__ != "msgpack.fallback"
+"""Whether msgpack has its compiled part; without it all is many times slower, and as right."""
+
 _LEAVES: Final = frozenset({bytes, int, str, bool, type(None), float})
 """Types whose values hold no others: most of what is packed."""
 
