@@ -11,20 +11,18 @@ import pytest
 from tests.support.namespace_nodes import NodeProcess, crew, open_all
 from tests.support.namespaces import Lan, lan, needs_namespaces
 from tests.support.talking import (
+    LIVE_S,
     all_read,
     all_say,
     assert_one_timeline,
     latencies_s,
     link_all_in_time,
     now_s,
-    slowest_round_trip_s,
+    round_trip_s,
 )
 from zmqchat.model.limits import ADVERTISERS, LONELY_LINKS
 
 pytestmark = [needs_namespaces, pytest.mark.timeout(400)]
-
-LIVE_S = 0.05
-"""What a hop may take beyond the round trip."""
 
 LIGHT = {"full_mesh_max": 12, "full_mesh_again": 8}
 """Nodes that keep few links from early on, so that many of them start on a small machine."""
@@ -50,7 +48,7 @@ def test_a_bad_network_loses_nothing(tmp_path: Path, count: int) -> None:
         print(f"{count} nodes: all linked after {took_s:.1f} s")
         author, *readers = nodes
         took = latencies_s("live", author, readers, count=20, interval_s=0.2)
-        rtt_s = slowest_round_trip_s(nodes[:5])
+        rtt_s = round_trip_s(nodes[:5])
         together = sorted(each for one in took for each in one)
         middle_s = statistics.median(together)
         print(f"latency: {middle_s * 1000:.0f} ms, {together[-1] * 1000:.0f} ms at worst, RTT {rtt_s * 1000:.0f} ms")

@@ -34,7 +34,6 @@ def _complaints(home: Path) -> list[str]:
     return [problem for problem in _report(home)["problems"] if "nobody can reach me" in problem]
 
 
-@pytest.mark.slow
 def test_doctor_asks_for_a_firewall_where_nobody_gets_in(tmp_path: Path) -> None:
     """`zmqchat node` links to both others though inbound is dropped; `zmqchat doctor` there says so, and only there."""
     with lan(hosts=3) as network, crew(tmp_path) as crewed:

@@ -24,8 +24,13 @@ class Shape:
     hosts: list[Host]
     neighbours: list[set[int]]
 
-    def hops(self, one: int, other: int) -> int:
-        """How many links the shortest way between two hosts has."""
+    def without(self, gone: int) -> Shape:
+        """The same where one host is switched off; the others keep their numbers."""
+        kept = [set[int]() if number == gone else each - {gone} for number, each in enumerate(self.neighbours)]
+        return Shape(self.hosts, kept)
+
+    def hops(self, one: int, other: int) -> int | None:
+        """How many links the shortest way between two hosts has; None where there is none."""
         distances = {one: 0}
         queue = [one]
         for here in queue:
@@ -33,7 +38,7 @@ class Shape:
                 if there not in distances:
                     distances[there] = distances[here] + 1
                     queue.append(there)
-        return distances[other]
+        return distances.get(other)
 
 
 @contextlib.contextmanager
@@ -74,6 +79,18 @@ def three_subnets() -> Iterator[Shape]:
         right.attach(hosts[4])
         subnets = [{0, 1, 2}, {2, 3, 4}, {4, 5, 6}]
         reached = [set[int]().union(*(each for each in subnets if number in each)) - {number} for number in range(7)]
+        yield Shape(hosts, reached)
+
+
+@contextlib.contextmanager
+def two_gateways() -> Iterator[Shape]:
+    """Two subnets of two hosts, joined by host 2 and by host 3."""
+    with _lans(2, 60) as (left, right):
+        hosts = [left.add_host(), left.add_host(), left.add_host(), left.add_host(), right.add_host(), right.add_host()]
+        for gateway in hosts[2:4]:
+            right.attach(gateway)
+        subnets = [{0, 1, 2, 3}, {2, 3, 4, 5}]
+        reached = [set[int]().union(*(each for each in subnets if number in each)) - {number} for number in range(6)]
         yield Shape(hosts, reached)
 
 

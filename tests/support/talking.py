@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 
 from tests.support.namespace_nodes import PATIENCE_S, NodeProcess, timelines
 from tests.support.network_shapes import Shape
+
+LIVE_S = 0.05
+"""What a hop may take beyond the round trip."""
+
+LIVE_WITHIN_S = 45.0
+"""Until it is known who can't reach whom, with much patience for a busy machine."""
 
 
 def link_neighbours(nodes: Sequence[NodeProcess], shape: Shape, within_s: float = PATIENCE_S) -> None:
@@ -70,10 +77,36 @@ def latencies_s(
     return [sorted(read - sent for sent, read in zip(sent_s, answer["at_s"], strict=True)) for answer in answers]
 
 
-def slowest_round_trip_s(nodes: Sequence[NodeProcess]) -> float:
-    """The longest smoothed round trip of all their links now."""
+def round_trip_s(nodes: Sequence[NodeProcess]) -> float:
+    """The usual smoothed round trip of their links now."""
     answers = [node.ask("mesh", count=1) for node in nodes]
-    return max(each["rtt_s"] or 0.0 for answer in answers for each in answer["nodes"].values())
+    known: list[float | None] = [each["rtt_s"] for answer in answers for each in answer["nodes"].values()]
+    return statistics.median([rtt_s for rtt_s in known if rtt_s is not None])
+
+
+def await_live(
+    nodes: Sequence[NodeProcess], author: int, shape: Shape, said: list[str], *, within_s: float = LIVE_WITHIN_S
+) -> float:
+    """Wait until ten texts in a row of one node reach each other in hops x (LIVE_S + RTT); when that began.
+
+    What is sent is added to `said`.
+    """
+    deadline_s = now_s() + within_s
+    hops = [(number, shape.hops(author, number)) for number in range(len(nodes))]
+    far = {number: links for number, links in hops if links}
+    shown = ""
+    while now_s() < deadline_s:
+        at_s = now_s()
+        what = f"live {at_s:.3f}"
+        took = latencies_s(what, nodes[author], [nodes[number] for number in far])
+        said += [f"{nodes[author].name} {what} {number}" for number in range(len(took[0]))]
+        rtt_s = round_trip_s([nodes[number] for number in far])
+        worst = sorted(zip(far.values(), (each[-1] for each in took), strict=True))
+        shown = ", ".join(f"{links}: {worst_s * 1000:.0f}" for links, worst_s in worst)
+        print(f"from {nodes[author].name}, worst ms by hops: {shown}; RTT {rtt_s * 1000:.1f} ms")
+        if all(worst_s <= links * (LIVE_S + rtt_s) for links, worst_s in worst):
+            return at_s
+    raise AssertionError(f"not live within {within_s:g} s; worst ms by hops: {shown}")
 
 
 def now_s() -> float:
