@@ -13,7 +13,6 @@ from tests.support.commands import command_line, environment, free_port, run_com
 from tests.support.madeupmesh import node, view_of
 from tests.support.terminal import on_terminal, read_until
 from zmqchat.cli.mesh import dot_lines, text_lines
-from zmqchat.cli.mesh_picture import svg_lines
 from zmqchat.model.text import cell_width
 
 
@@ -55,30 +54,6 @@ def test_hostile_names_stay_names() -> None:
     lines = [*dot_lines(view), *text_lines(view)]
     assert '[label="x\\"]; y -- z; \\"\\\\"];' in lines[3]
     assert all(character.isprintable() for line in lines for character in line)
-
-
-def test_the_picture_is_the_same_for_the_same_view() -> None:
-    """This node in the middle, the rest around it, a line a link, whatever the order."""
-    view = view_of(node(0, is_self=True, hops=0), node(1), node(2, hops=None))
-    turned = view | {"nodes": view["nodes"][::-1], "links": view["links"][::-1]}
-    lines = svg_lines(view)
-    assert lines == svg_lines(turned)
-    assert lines[1] == '<line x1="480.0" y1="480.0" x2="690.0" y2="480.0" stroke="silver"/>'
-    assert sum(line.startswith("<circle") for line in lines) == 3
-
-
-def test_hostile_names_are_no_markup_in_a_picture() -> None:
-    """A name that closes an element is shown as it is."""
-    lines = svg_lines(view_of(node(0, name="</text><script>&"), node(1, name="\x1b[2J\x00")))
-    assert not any("<script" in line for line in lines)
-    assert all(character.isprintable() for line in lines for character in line)
-
-
-def test_a_picture_of_many_names_them_on_pointing_only() -> None:
-    """500 labels would hide each other."""
-    lines = svg_lines(view_of(*(node(number) for number in range(500))))
-    assert not any(line.startswith("<text") for line in lines)
-    assert sum("<title>" in line for line in lines) == 500
 
 
 def test_mesh_asks_a_running_node(home: Path) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 from zmqchat.sim.options import Options
-from zmqchat.sim.picture import Way, network_picture
+from zmqchat.sim.picture import DOT, Way, network_picture
 from zmqchat.sim.running import Snapshot, run_checked
+
+if TYPE_CHECKING:
+    from zmqchat.sim.world import World
 
 OPTIONS = Options(seed=4, nodes=4, duration_s=6.0)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,3 +59,18 @@ def test_a_message_that_was_never_said_makes_an_empty_picture() -> None:
     run_checked(OPTIONS, [way])
     assert "circle" not in counted(way.picture())
     assert "never &lt;said&gt;" in way.picture()
+
+
+def test_dots_and_numbers_of_many_nodes_do_not_hide_each_other() -> None:
+    """The ring grows with the nodes; from some number on they are named on pointing only."""
+    for count, numbers in ((60, 60), (500, 0)):
+        nodes = [
+            SimpleNamespace(number=number, is_up=False, is_responsive=True, process=None) for number in range(count)
+        ]
+        picture = ElementTree.fromstring(network_picture(cast("World", SimpleNamespace(nodes=nodes, now_s=1.0))))
+        places = [(float(each.attrib["cx"]), float(each.attrib["cy"])) for each in picture.iter(f"{SVG}circle")]
+        assert len(places) == count
+        assert min(abs(x1 - x2) + abs(y1 - y2) for (x1, y1), (x2, y2) in itertools.combinations(places, 2)) > 2 * DOT
+        assert len([*picture.iter(f"{SVG}text")]) == numbers + 1
+        _left, _top, width, height = map(float, picture.attrib["viewBox"].split())
+        assert all(x + DOT < width and y + DOT < height for x, y in places)

@@ -1,6 +1,7 @@
 """Pictures of a run as SVG: the network at a moment, or the way of one message from its author to all others.
 
-Both are drawn with simple sums and fixed decimals, so that the same run gives the same file.
+Both are drawn with simple sums and fixed decimals, so that the same run gives the same file. They grow with what they
+show, so that dots and names never hide each other, and bring their own background.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ MARGIN: Final = 60
 ROW: Final = 28
 COLUMN: Final = 150
 DOT: Final = 6
+SPACING: Final = 14
+"""Between two dots of a ring, which grows for it."""
+
+LABEL_SPACING: Final = 30
+"""The same where each has its number beside it; up to LABELS_MAX nodes."""
+
+LABELS_MAX: Final = 120
+
+LINES_FAINT: Final = 800
+"""With more lines than these each is drawn fainter, as they cover each other."""
 
 
 class Dot(NamedTuple):
@@ -42,16 +53,19 @@ class Line(NamedTuple):
 
 def network_picture(world: World) -> str:
     """The nodes on a ring, a line for each link; grey nodes are down, red ones stand still."""
-    places = _ring(len(world.nodes))
+    count = len(world.nodes)
+    is_named = count <= LABELS_MAX
+    side = max(WIDTH - 2 * MARGIN, count * (LABEL_SPACING if is_named else SPACING) // 4)
+    places = _ring(count, side)
     dots, lines = [], []
     for node, (x, y) in zip(world.nodes, places, strict=True):
         colour = "grey" if not node.is_up else "seagreen" if node.is_responsive else "crimson"
         dots.append(Dot(x, y, str(node.number), colour))
         peers = node.process.machines.peers.linked if node.process is not None else frozenset()
         others = sorted(number for peer in peers if (number := world.number_of(peer)) is not None)
-        lines += [Line(node.number, other, "silver") for other in others if node.number < other]
+        lines += [Line(node.number, other, "darkgrey") for other in others if node.number < other]
     title = f"{len(world.nodes)} nodes, {len(lines)} links at {world.now_s:.1f} s"
-    return _svg(WIDTH, WIDTH, title, dots, lines)
+    return _svg(side + 2 * MARGIN, side + 2 * MARGIN, title, dots, lines, is_named=is_named)
 
 
 class Way:
@@ -107,9 +121,10 @@ class Way:
             label = f"node {node}, {1000 * (self._shown_s[node] - begun_s):.1f} ms"
             dots.append(Dot(MARGIN + hop * COLUMN, MARGIN + row * ROW, label, "seagreen" if hop else "navy"))
             if sender in place and node != author:
-                lines.append(Line(place[sender], place[node], "darkorange" if how == "feed" else "silver"))
+                lines.append(Line(place[sender], place[node], "darkorange" if how == "feed" else "darkgrey"))
         height = 2 * MARGIN + ROW * (1 + max(columns.values(), default=0))
-        return _svg(WIDTH, height, f"the way of {self._wanted!r} to {len(dots)} nodes", dots, lines)
+        width = max(WIDTH, MARGIN + COLUMN * (1 + max(columns, default=0)))
+        return _svg(width, height, f"the way of {self._wanted!r} to {len(dots)} nodes", dots, lines)
 
     def _hops(self, node: int) -> int:
         hops, seen = 0, {node}
@@ -122,9 +137,8 @@ class Way:
         return hops
 
 
-def _ring(count: int) -> list[tuple[float, float]]:
+def _ring(count: int, side: int) -> list[tuple[float, float]]:
     """Places on a square ring, evenly: no sines, which differ from platform to platform in the last digit."""
-    side = WIDTH - 2 * MARGIN
     places = []
     for index in range(count):
         way = 4.0 * side * index / count
@@ -134,20 +148,27 @@ def _ring(count: int) -> list[tuple[float, float]]:
     return places
 
 
-def _svg(width: float, height: float, title: str, dots: Sequence[Dot], lines: Sequence[Line]) -> str:
+def _svg(
+    width: float, height: float, title: str, dots: Sequence[Dot], lines: Sequence[Line], *, is_named: bool = True
+) -> str:
+    faint = f"{max(0.1, min(1.0, LINES_FAINT / max(1, len(lines)))):.2f}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="white"/>',
         f'<text x="{MARGIN}" y="30" font-size="16">{escape(title)}</text>',
     ]
+    parts.append(f'<g stroke-opacity="{faint}">')
     for line in lines:
         start, end = dots[line.start], dots[line.end]
         parts.append(
             f'<line x1="{start.x:.1f}" y1="{start.y:.1f}" x2="{end.x:.1f}" y2="{end.y:.1f}" stroke="{line.colour}"/>'
         )
+    parts.append("</g>")
     for dot in dots:
-        parts.append(f'<circle cx="{dot.x:.1f}" cy="{dot.y:.1f}" r="{DOT}" fill="{dot.colour}"/>')
-        parts.append(f'<text x="{dot.x + 9:.1f}" y="{dot.y + 4:.1f}" font-size="11">{escape(dot.label)}</text>')
+        about = f"<title>{escape(dot.label)}</title>"
+        parts.append(f'<circle cx="{dot.x:.1f}" cy="{dot.y:.1f}" r="{DOT}" fill="{dot.colour}">{about}</circle>')
+        if is_named:
+            parts.append(f'<text x="{dot.x + 9:.1f}" y="{dot.y + 4:.1f}" font-size="11">{escape(dot.label)}</text>')
     parts.append("</svg>\n")
     return "\n".join(parts)
