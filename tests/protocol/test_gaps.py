@@ -9,13 +9,15 @@ from random import Random
 import pytest
 
 from tests.support.fakelink import FakeNet, FakeNode, lobby, peer_of, quick
+from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
-from zmqchat.protocol.gaps import GAP_S
 from zmqchat.wire.frames import Frame, Push, decode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
 from zmqchat.wire.tree_frames import Graft, IHave, Relay
 
 Pair = tuple[FakeNode, FakeNode]
+
+GAP_S = Config().gap_after_s
 
 
 @pytest.fixture
@@ -178,6 +180,22 @@ def test_a_chain_of_eight_is_as_quick_as_its_links(net: FakeNet) -> None:
     fed = sum(len(net.others(node)) for node in nodes)
     assert payloads(nodes) + fed == 8 * 7, "as many as there are receivers"
     assert not any(frames_of(node, kind) for node in nodes for kind in (IHave, Graft, Spare))
+
+
+def test_what_was_held_before_the_gap_opened_is_told_then(net: FakeNet) -> None:
+    """Said in the first seconds, it comes by an exchange; once the gap is open its author hears who has it."""
+    ann, bob, cat = made(net, "ann", "bob", "cat")
+    for node in (ann, bob, cat):
+        node.join()
+    net.link(ann, bob)
+    net.link(bob, cat)
+    net.run(2.0)
+    (said,) = ann.say("early")
+    net.run(2.5)
+    assert cat.texts() == ["early"]
+    assert ann.data.receipts.state(lobby(), said.log, said.number).held == (bob.peer,)
+    net.run(2.0)
+    assert cat.peer in ann.data.receipts.state(lobby(), said.log, said.number).held
 
 
 def subnets(net: FakeNet, *, outside: tuple[str, ...] = ()) -> list[FakeNode]:

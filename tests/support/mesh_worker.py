@@ -115,6 +115,7 @@ class Worker:
             "neighbours": [peer.hex() for peer in sorted(machines.overlay.neighbours)],
             "linked": [peer.hex() for peer in sorted(machines.peers.linked)],
             "most": machines.overlay.shape.sessions,
+            "unreached": [peer.hex() for peer in machines.gaps.unreached],
         }
 
     async def dial(self, address: str) -> Answer:

@@ -36,6 +36,7 @@ class Config:
     doubt_s                   a broken link may take this long to come back before its peer is suspected
     suspect_s                 how long a suspected member has to answer
     confirm_s                 the same for one that others hold for dead already
+    gap_after_s               a live member that can't be linked to for this long is reached through others
     penalty_max_s             longest wait for a peer that misbehaves
     full_mesh_max             live members up to which everybody links to everybody
     full_mesh_again           live members below which a partial mesh is full again
@@ -69,6 +70,7 @@ class Config:
     doubt_s: float = 3.0
     suspect_s: float = 15.0
     confirm_s: float = 3.0
+    gap_after_s: float = 5.0
     penalty_max_s: float = 600.0
     full_mesh_max: int = FULL_MESH_MEMBERS_MAX
     full_mesh_again: int = FULL_MESH_AGAIN_MEMBERS
@@ -92,6 +94,7 @@ class Config:
             ("full_mesh_again", "full_mesh_max"),
             ("confirm_s", "suspect_s"),
             ("suspect_s", "offline_s"),
+            ("doubt_s", "gap_after_s"),
         )
         for low, high in ordered:
             if getattr(self, low) >= getattr(self, high):

@@ -109,7 +109,16 @@ def assemble(
     def is_valid_peer(peer: PeerId) -> bool:
         return me.curve_key(peer) is not None
 
-    roster = Roster(me.mesh, crypto, config, rng, is_valid_peer, pool=pool, features=me.features)
+    roster = Roster(
+        me.mesh,
+        crypto,
+        config,
+        rng,
+        is_valid_peer,
+        pool=pool,
+        features=me.features,
+        lacking=lambda member: gaps.lacking(member),
+    )
     liveness = Liveness(me.peer, config, roster)
     reach = Reach()
     overlay = Overlay(

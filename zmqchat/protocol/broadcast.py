@@ -85,6 +85,9 @@ OPTIMISE_HOPS = 4
 STALE_MS = 600_000
 """A batch that is held here and this old is not relayed again: somebody plays back what was said long ago."""
 
+FRESH_MS = 10_000
+"""What was said so short a time ago is relayed over gaps even where it came by an exchange."""
+
 _RELAY_HEAD_BYTES = 2
 
 
@@ -259,10 +262,12 @@ class Broadcast(Machine):
     def _stored(self, fact: BatchesStored, at: Instant) -> None:
         partial = self._is_partial()
         gapped = self._gaps.is_gapped and not partial
-        for stored in fact.batches if partial or gapped else ():
+        for stored in fact.batches:
             batch = stored.batch
-            name = tree_id(batch.raw)
-            if stored.peer is None:
+            if stored.peer is not None:
+                self._came(batch, stored.peer, at)
+            elif partial or gapped:
+                name = tree_id(batch.raw)
                 seen = Seen(batch.room, batch.author, batch.log, None, 0, at.now_s)
                 self._relayed.add(name, seen, batch.raw)
                 if gapped:
@@ -270,10 +275,21 @@ class Broadcast(Machine):
                 else:
                     self._trees.heard(batch.room, batch.author, at.now_s)
                     self._forward(name, batch.room, batch.raw, 0, None, at)
-            elif self._relayed.get(name) is None:
-                # It came by an exchange: nobody needs to be asked for it.
-                self._awaited.arrived(name)
-                self.paths.came((batch.room, batch.author, batch.log), stored.peer)
+
+    def _came(self, batch: Batch, peer: PeerId, at: Instant) -> None:
+        """Another's batch is stored: if by an exchange, it need not be asked for, and shows the way to its author."""
+        needed = not self._is_partial() and self._gaps.is_lacked(batch.author)
+        if not (needed or self._is_partial()) and self._interests.is_linked(batch.author):
+            return
+        name = tree_id(batch.raw)
+        if self._relayed.get(name) is not None:
+            return
+        self._awaited.arrived(name)
+        self.paths.came((batch.room, batch.author, batch.log), peer)
+        if needed and wall_ms_of(batch.sealed_at) > at.wall_ms - FRESH_MS:
+            # A relay before us did not do its part: those behind us would wait for an exchange each.
+            self._relayed.add(name, Seen(batch.room, batch.author, batch.log, peer, 1, at.now_s), batch.raw)
+            self._forward_over_gaps(name, batch, 1, peer, at)
 
     def _forward(self, name: bytes, room: RoomId, raw: bytes, hops: int, source: PeerId | None, at: Instant) -> None:
         eager, lazy = self._trees.split(room)

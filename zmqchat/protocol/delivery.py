@@ -249,6 +249,11 @@ class Delivery(Machine):
         wait_s = self._config.gap_wait_s
         return since_s + (wait_s if self._is_fetching(*place) else wait_s * GRACE)
 
+    def _look_s(self, place: _Place, since_s: float, now_s: float) -> float:
+        """When it is due, or may be: who was sending the missing part may be gone before it has come."""
+        pause_s = self._config.gap_wait_s * GRACE
+        return min(self._due_s(place, since_s), since_s + pause_s * (1 + int(max(0.0, now_s - since_s) / pause_s)))
+
     def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
         self._timer_at_s = None
         for place in [place for place, at_s in self._retries.items() if at_s <= at.now_s]:
@@ -269,7 +274,7 @@ class Delivery(Machine):
             self.outbox.append(CommitWanted())
 
     def _set_timer(self, out: list[Effect | Fact], at: Instant) -> None:
-        due_s = (self._due_s(place, since_s) for place, since_s in self._gaps.items())
+        due_s = (self._look_s(place, since_s, at.now_s) for place, since_s in self._gaps.items())
         at_s = min(chain(due_s, self._retries.values()), default=None)
         if at_s is not None:
             at_s = max(at_s, at.now_s)

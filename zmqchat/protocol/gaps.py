@@ -2,8 +2,8 @@
 
 How it works. While the mesh is not partial everybody should be linked to everybody. Subnets that only a gateway joins,
 hosts that only their gateway reaches, a chain of radios: there some pairs never are. A live member without a link to us
-is a gap once that has lasted for GAP_S (so the start of a mesh never counts) and nobody doubts that it lives. A node
-with a gap is gapped:
+is a gap once that has lasted for gap_after_s (so the start of a mesh never counts) and nobody doubts that it lives. A
+node with a gap is gapped:
 
     reaches all --a gap opens--> gapped: tells its links by GAPPED to whom it has links, again when they change
                 <--no gap is left, or the mesh turns partial: tells that it is gapped no more--
@@ -37,12 +37,9 @@ from zmqchat.model.limits import GAPPED_LINKS_MAX, GAPS_MAX
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, LinkBlocked, TimerFired
 from zmqchat.protocol.machine import Machine, MeshSwitched, PeerLinked, PeerUnlinked, SendFrame, Size
-from zmqchat.protocol.roster_facts import GAPS_FEATURE, MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import GAPS_FEATURE, GapOpened, MemberDead, MemberLive
 from zmqchat.wire.frames import encode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
-
-GAP_S: Final = 5.0
-"""How long a live member may have no link to us until that is a gap."""
 
 LOOK_S: Final = 1.0
 """How often a suspected member is looked at again."""
@@ -77,7 +74,7 @@ class _Reach:
 
 
 class Gaps(Machine):
-    """The machine of who lacks whom, and of who relays what; its answers are asked by those who send."""
+    """The machine of who lacks whom, and of who relays what, asked by those who send; emits GapOpened."""
 
     timer = "gaps"
 
@@ -147,8 +144,12 @@ class Gaps(Machine):
 
     def is_lacked(self, author: PeerId) -> bool:
         """Whether some link of ours needs relays for what this member says."""
-        name = link_name(author)
-        return any(name not in reach.links and peer != author for peer, reach in self._reaches.items())
+        return bool(self._reaches) and bool(self.lacking(author))
+
+    def lacking(self, member: PeerId) -> list[PeerId]:
+        """The links that have told to have none to this member."""
+        name = link_name(member)
+        return [peer for peer, reach in self._reaches.items() if peer != member and name not in reach.links]
 
     def targets(self, author: PeerId, source: PeerId) -> list[tuple[PeerId, bool]]:
         """To whom an author's batch that came by the link `source` is to go on: itself (True), or its name."""
@@ -174,15 +175,26 @@ class Gaps(Machine):
     def beyond(self) -> dict[PeerId, None]:
         """The links by which what is said may reach members that have none to us."""
         chosen: dict[PeerId, None] = {}
-        links = [peer for peer, relays in self._links.items() if relays]
         for member in self._gaps:
-            name = link_name(member)
-            leading = [peer for peer in links if peer not in self._reaches or name in self._reaches[peer].links]
+            leading = self._leading_to(member)
             if not leading:
-                return dict.fromkeys(links)
-            leading.sort(key=lambda peer: _distance(link_name(peer), member))
+                return dict.fromkeys(peer for peer, relays in self._links.items() if relays)
             chosen.update(dict.fromkeys(leading[:BEYOND_RELAYS]))
         return chosen
+
+    def towards(self, member: PeerId) -> PeerId | None:
+        """Across the gap to this member: a link that has one to it, as far as is known; None where there is none."""
+        return next(iter(self._leading_to(member)), None) if member in self._gaps else None
+
+    def _leading_to(self, member: PeerId) -> list[PeerId]:
+        """The links that have named this member, or have told of no gaps, in line."""
+        name = link_name(member)
+        leading = [
+            peer
+            for peer, relays in self._links.items()
+            if relays and (peer not in self._reaches or name in self._reaches[peer].links)
+        ]
+        return sorted(leading, key=lambda peer: _distance(link_name(peer), member))
 
     # What a link needs -----------------------------------------------------------------------------
 
@@ -194,10 +206,12 @@ class Gaps(Machine):
 
     def _link_told(self, peer: PeerId, frame: Gapped, _at: Instant) -> None:
         if frame.on:
-            # Its ways may be others now, so nothing is known of what it gets twice.
             self._reaches[peer] = _Reach(frozenset(frame.links))
         else:
             self._reaches.pop(peer, None)
+        # Other relays may be the first in line now, so nothing is known of what comes twice.
+        for reach in self._reaches.values():
+            reach.spared.clear()
 
     def _link_spares(self, peer: PeerId, frame: Spare, _at: Instant) -> None:
         reach = self._reaches.get(peer)
@@ -246,7 +260,7 @@ class Gaps(Machine):
         if peer in self._links or peer in self._missing or len(self._missing) >= GAPS_MAX or self._is_partial():
             return
         self._missing[peer] = at.now_s
-        self._look_by(at.now_s + GAP_S)
+        self._look_by(at.now_s + self._config.gap_after_s)
 
     def _found(self, peer: PeerId) -> None:
         self._missing.pop(peer, None)
@@ -259,12 +273,13 @@ class Gaps(Machine):
                 self._found(peer)
             elif peer in self._gaps:
                 continue
-            elif at.now_s < since_s + GAP_S:
-                self._look_by(since_s + GAP_S)
+            elif at.now_s < since_s + self._config.gap_after_s:
+                self._look_by(since_s + self._config.gap_after_s)
             elif self._is_suspect(peer):
                 self._look_by(at.now_s + LOOK_S)
             else:
                 self._gaps[peer] = None
+                self.outbox.append(GapOpened(peer=peer))
         self._tell_soon(at)
 
     def _look_by(self, at_s: float) -> None:

@@ -8,7 +8,7 @@ member's record: who hears that it is suspected signs a newer one, and that goes
          --suspicion of this very version heard-----------> suspect, passed on, told to the suspect itself
          --DEAD heard-------------------------------------> suspect for confirm_s only, passed on
          --our link said goodbye--------------------------> dead, told to all links as DEAD
-    suspect --a newer record--> live
+    suspect --a newer record--> live, told to the links that had told us
             --suspect_s without one--> dead; who began the suspicion tells it as DEAD
 
 DEAD is believed only after confirm_s (the paper: at once): after a partition heals, both halves hold each other for
@@ -42,11 +42,12 @@ DIAL_DOUBTS_MAX = 1_024
 
 @dataclass(slots=True)
 class _Suspicion:
-    """A suspected member: when it is dead, and whether we began it and will tell."""
+    """A suspected member: when it is dead, whether we began it and will tell, and which links have told us."""
 
     version: int
     due_s: float
     began: bool
+    told_by: dict[PeerId, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -151,7 +152,12 @@ class Liveness(Machine):
         self._wait_until(at.now_s + wait_s, peer, at)
 
     def _updated(self, fact: MemberUpdated, _at: Instant) -> None:
-        self._suspects.pop(fact.peer, None)
+        suspicion, slot = self._suspects.pop(fact.peer, None), self._table.slot(fact.peer)
+        if suspicion is not None and slot is not None:
+            # Whoever told us may have no link to it, and no other that would tell of its answer.
+            payloads = record_frames([self._roster.raw(slot)], news=True)
+            doubters = [peer for peer in suspicion.told_by if peer != fact.peer and self._roster.is_linked(peer)]
+            self.outbox += [SendFrame(peer=peer, payload=payload) for peer in doubters for payload in payloads]
         self._doubts.pop(fact.peer, None)
         self._news.pop(fact.peer, None)
 
@@ -191,10 +197,13 @@ class Liveness(Machine):
             known.heard_from.add(peer)
         wait_s = self._config.suspect_s if entry.state == SUSPECT else self._config.confirm_s
         suspicion = self._suspects.get(entry.peer)
+        if suspicion is not None:
+            suspicion.told_by[peer] = None
         if suspicion is None:
             if len(self._suspects) >= SUSPECTS_MAX:
                 return
             self._suspect(entry.peer, slot, wait_s, began=False, at=at)
+            self._suspects[entry.peer].told_by[peer] = None
         elif entry.state == DEAD and at.now_s + wait_s < suspicion.due_s:
             suspicion.due_s = at.now_s + wait_s
             self._wait_until(suspicion.due_s, entry.peer, at)
@@ -213,7 +222,7 @@ class Liveness(Machine):
         links = self._roster.links()
         for subject, item in news.items():
             others = [peer for peer in links if peer != subject and peer not in item.heard_from]
-            audience = self._roster.audience(others, told_by_owner=False)
+            audience = self._roster.audience(others, subject, told_by_owner=False)
             if self._roster.is_linked(subject) and subject not in item.heard_from:
                 audience.append(subject)
             for peer in audience:

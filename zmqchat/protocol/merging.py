@@ -8,6 +8,9 @@ author's log for have_merged_s, and sends it on as one frame, over the link that
                      --news--> waiting --have_merged_s--> one HOLDERS frame; what does not fit waits for the next
     the link towards the author goes: all of the log is told again, over another one, as soon as one is known
 
+Where gaps are relayed over (`gaps`) HOLDERS alone are used, by members that have no link to the author; and all that
+is held of an author is told when the gap to it opens.
+
 As only what rises is told on, a circle of links comes to rest by itself. The author takes it as HolderTold. Members
 that it is linked to speak for themselves; of others it is the relays' word: `sent.held` says what was heard, and
 nothing is deleted because of it.
@@ -30,6 +33,7 @@ from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, PeerUnlinked, SendFrame, Size
 from zmqchat.protocol.pace import Pace
+from zmqchat.protocol.roster_facts import GapOpened
 from zmqchat.wire.frames import encode
 from zmqchat.wire.tree_frames import Holder, Holders
 
@@ -83,6 +87,7 @@ class Merging(Machine):
         self._timer_at_s: float | None = None
         self.facts = {
             BatchesStored: self._stored,
+            GapOpened: self._gap_opened,
             PeerHolds: self._holds,
             PeerUnlinked: self._unlinked,
             TimerFired: self._timer_fired,
@@ -116,6 +121,14 @@ class Merging(Machine):
             elif self._note(place, self._ledger.me, end, at, None):
                 # Our HAVE says it; what may be left to do is to tell somebody else when that link goes.
                 self._logs[place].told = link
+        self._set_timer(at)
+
+    def _gap_opened(self, fact: GapOpened, at: Instant) -> None:
+        """What came before was told to nobody: its author was to be linked."""
+        for room in self._ledger.joined_rooms():
+            for key, _frontier in self._ledger.rooms[room].frontier.of_author(fact.peer):
+                end = self._ledger.contiguous_end(room, key)
+                self._note((room, key), self._ledger.me, end, at, self._config.have_author_s)
         self._set_timer(at)
 
     def _hears_haves(self, room: RoomId, link: PeerId) -> bool:
@@ -179,7 +192,7 @@ class Merging(Machine):
     def _towards(self, room: RoomId, key: LogKey) -> PeerId | None:
         if self._interests.is_linked(key.author):
             return key.author
-        return self._broadcast.paths.towards(room, key.author, key.log)
+        return self._broadcast.paths.towards(room, key.author, key.log) or self._gaps.towards(key.author)
 
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
         for log in self._logs.values():

@@ -95,6 +95,7 @@ class Roster(Machine):
     is_valid_peer   whether a peer id can be anybody's
     pool            where records are kept; simulated nodes share one
     features        what our record says that we understand
+    lacking         the links that are known to have none to a member
     own_raw         our record as others pass it on, empty before the first; own_version is the highest seen of ours
     """
 
@@ -110,6 +111,7 @@ class Roster(Machine):
         *,
         pool: RecordPool | None = None,
         features: tuple[str, ...] = (ROSTER_FEATURE,),
+        lacking: Callable[[PeerId], Iterable[PeerId]] = lambda _member: (),
     ) -> None:
         super().__init__()
         self._me = crypto.peer
@@ -117,6 +119,7 @@ class Roster(Machine):
         self._crypto = crypto
         self._rng = rng
         self._is_valid_peer = is_valid_peer
+        self._lacking = lacking
         self._features = features
         self.pool = pool if pool is not None else RecordPool()
         self.table = RosterTable(self.pool, rng, config.roster_known_s)
@@ -214,12 +217,15 @@ class Roster(Machine):
         """Whether a peer that understands the roster's frames is linked."""
         return peer in self._links
 
-    def audience(self, among: Iterable[PeerId], *, told_by_owner: bool) -> list[PeerId]:
-        """Which of these links are told some news."""
+    def audience(self, among: Iterable[PeerId], about: PeerId, *, told_by_owner: bool) -> list[PeerId]:
+        """Which of these links are told some news about a member: some, and all that may hear it from us alone."""
         is_full_mesh = self.table.live_count <= len(self._links)
         most = GOSSIP_BEYOND if told_by_owner and is_full_mesh else GOSSIP_LINKS_MAX
         links = sorted(among)
-        return links if len(links) <= most else self._rng.sample(links, most)
+        if len(links) <= most:
+            return links
+        chosen = self._rng.sample(links, most)
+        return [*chosen, *(peer for peer in self._lacking(about) if peer in links and peer not in chosen)]
 
     # Our own record ------------------------------------------------------------------------------------
 
@@ -390,7 +396,7 @@ class Roster(Machine):
             if slot is None:
                 continue
             others = [peer for peer in self._links if peer != owner and peer not in item.heard_from]
-            for peer in self.audience(others, told_by_owner=item.from_owner):
+            for peer in self.audience(others, owner, told_by_owner=item.from_owner):
                 by_link.setdefault(peer, []).append(self.raw(slot))
         for peer, raws in by_link.items():
             self._send(peer, raws)

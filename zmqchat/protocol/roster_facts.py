@@ -37,5 +37,12 @@ class MemberDead(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GapOpened(Fact):
+    """A live member can't be linked to: what it and we say to each other is relayed by others."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refute(Fact):
     """Somebody believes that we are gone, or were never there: our record must be signed anew."""

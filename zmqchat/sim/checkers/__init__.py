@@ -5,6 +5,7 @@ from __future__ import annotations
 from zmqchat.sim.checkers.agreement import Members, Presence, Receipts, Timelines
 from zmqchat.sim.checkers.calm import Latency, Tree
 from zmqchat.sim.checkers.conduct import Bounds, Clocks, Links, NoFault, NoFork
+from zmqchat.sim.checkers.live import Live
 from zmqchat.sim.checkers.messages import AuthorOrder, Complete, Durable, Faithful, Once
 from zmqchat.sim.checks import Checker
 
@@ -25,6 +26,7 @@ def all_checkers() -> list[Checker]:
         NoFork(),
         Clocks(),
         Links(),
+        Live(),
         Bounds(),
         Tree(),
         Latency(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zmqchat.sim.scenarios.chat import Chat
+from zmqchat.sim.scenarios.gaps import Chain, Isolated, Ring, Subnets
 from zmqchat.sim.scenarios.hostile_overlay import HostileEclipse, HostileGossip
 from zmqchat.sim.scenarios.hostile_sync import HostileClocks, HostileFork, HostileFrontiers, HostileWant
 from zmqchat.sim.scenarios.hostile_tree import HostileGraft, HostileIHave, HostileRelay
@@ -28,6 +29,7 @@ from zmqchat.sim.scenarios.troubles import (
 SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "backup": Backup,
     "calm": Calm,
+    "chain": Chain,
     "chat": Chat,
     "crashes": Crashes,
     "forked-author": ForkedAuthor,
@@ -41,14 +43,17 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "hostile-ihave": HostileIHave,
     "hostile-relay": HostileRelay,
     "hostile-want": HostileWant,
+    "isolated": Isolated,
     "lossy": Lossy,
     "one-way": OneWay,
     "partial": Partial,
     "partial-rooms": PartialRooms,
     "partition": Partition,
+    "ring": Ring,
     "rooms": Rooms,
     "slow-peer": SlowPeer,
     "stream": Stream,
+    "subnets": Subnets,
     "switch": Switch,
     "switch-at-scale": SwitchAtScale,
     "wrong-clocks": WrongClocks,
