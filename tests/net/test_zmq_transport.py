@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.transports import World, a_world, link, subscribe
-from zmqchat.model.errors import NetworkError, PortInUse, UsageError
+from zmqchat.model.errors import NetworkError, PortInUse
 from zmqchat.model.ids import RoomId
 from zmqchat.net import zmq_transport
 from zmqchat.net.transport import TRANSPORT_EFFECTS
@@ -90,24 +90,6 @@ async def test_all_addresses_are_bound_for_both_families(world: World) -> None:
     if guest.of(DialFailed):
         pytest.skip("this machine has no IPv6")
     assert node.of(DoorKnocked)[1].caller.address == "::1"
-
-
-def test_loop_without_add_reader_is_refused_clearly() -> None:
-    """A Proactor loop ends in a UsageError that names what to use, and leaves no thread."""
-
-    class Proactor(asyncio.SelectorEventLoop):
-        def remove_reader(self, *_: object) -> bool:
-            raise NotImplementedError  # what asyncio raises there
-
-    threads = set(threading.enumerate())
-    loop = Proactor()
-    try:
-        node = World("zmq").make()
-        with pytest.raises(UsageError, match="SelectorEventLoop"):
-            loop.run_until_complete(node.start())
-    finally:
-        loop.close()
-    assert set(threading.enumerate()) <= threads
 
 
 async def test_idle_links_cost_next_to_nothing(world: World) -> None:

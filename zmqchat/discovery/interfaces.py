@@ -212,7 +212,11 @@ class InterfaceWatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="zmqchat-interfaces")
         self._events = _open_events()
         if self._events is not None:
-            asyncio.get_running_loop().add_reader(self._events, self._heard, self._events)
+            try:
+                asyncio.get_running_loop().add_reader(self._events, self._heard, self._events)
+            except NotImplementedError:  # a loop that watches no sockets: interfaces are looked at now and then
+                self._events.close()
+                self._events = None
         self._current = await self._scan()
         self._task = asyncio.create_task(self._watch(), name="zmqchat interface watcher")
         return self._current

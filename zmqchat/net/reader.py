@@ -14,6 +14,8 @@ from typing import Final
 
 import zmq
 
+from zmqchat.net.loops import readers_of
+
 READS_AT_ONCE: Final = 64
 
 TURN_S: Final = 0.02
@@ -35,7 +37,8 @@ class Reader:
         self._again: asyncio.Handle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self.closed = False
-        loop.add_reader(self._file, self.drain)
+        self._readers = readers_of(loop)
+        self._readers.add_reader(self._file, self.drain)
         self._schedule()
 
     @property
@@ -88,7 +91,7 @@ class Reader:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        self._loop.remove_reader(self._file)
+        self._readers.remove_reader(self._file)
         self._pause = self._loop.call_later(seconds, self._resume)
 
     def close(self) -> None:
@@ -102,7 +105,7 @@ class Reader:
         if self._pause is not None:
             self._pause.cancel()
         else:
-            self._loop.remove_reader(self._file)
+            self._readers.remove_reader(self._file)
 
     def _readable(self) -> bool:
         events = self._socket.get(zmq.EVENTS)
@@ -110,7 +113,7 @@ class Reader:
 
     def _resume(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._file, self.drain)
+        self._readers.add_reader(self._file, self.drain)
         self.drain()
 
     def _schedule(self) -> None:

@@ -27,6 +27,7 @@ from typing import Final
 
 from zmqchat.model.limits import UNREAD_DOOR_BYTES_MAX, UNREAD_LINK_BYTES_MAX
 from zmqchat.net.connections import Connection, cut
+from zmqchat.net.loops import readers_of
 from zmqchat.net.options import Role
 from zmqchat.net.reader import Reader
 
@@ -72,7 +73,7 @@ class Watch:
         self._timers: dict[float, asyncio.TimerHandle] = {}
         if sys.platform == "linux":
             self._epoll = select.epoll()
-            loop.add_reader(self._epoll.fileno(), self._woken)
+            readers_of(loop).add_reader(self._epoll.fileno(), self._woken)
 
     def add(self, connection: Connection, role: Role, reader: Reader, abused: Callable[[Connection], None]) -> None:
         """Watch the connection until it is removed; `abused` is called after a cut."""
@@ -96,7 +97,7 @@ class Watch:
         self._timers.clear()
         self._by_file.clear()
         if sys.platform == "linux" and not self._epoll.closed:
-            self._loop.remove_reader(self._epoll.fileno())
+            readers_of(self._loop).remove_reader(self._epoll.fileno())
             self._epoll.close()
 
     if sys.platform == "linux":

@@ -26,7 +26,6 @@ from zmqchat.net.feeds import Feeds
 from zmqchat.net.files import FILES_RESERVE, open_files, raise_file_limit
 from zmqchat.net.links import Links
 from zmqchat.net.listener import Listener
-from zmqchat.net.loops import check_loop
 from zmqchat.net.options import CurvePair
 from zmqchat.net.ports import wanted_ports
 from zmqchat.net.resolve import Resolver, is_literal
@@ -99,7 +98,6 @@ class ZmqTransport:
         assert self._engine is None, "a transport is started once"
         loop = asyncio.get_running_loop()
         _check_libzmq()
-        check_loop(loop)
         self._files_max = raise_file_limit()
         host = await _literal(loop, listen[0])
         engine = self._engine = Engine(loop, CurvePair(curve_public, curve_secret), sink)

@@ -267,8 +267,9 @@ class _Connection:
 
 async def _close_server(server: asyncio.Server) -> None:
     """Accept nobody any more, then close: asyncio would leave a connection open that it has accepted just before."""
-    for listener in server.sockets:
-        asyncio.get_running_loop().remove_reader(listener)
+    with contextlib.suppress(NotImplementedError):  # Windows' default loop accepts otherwise
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener)
     for _ in range(ARRIVAL_TURNS):
         await asyncio.sleep(0)
     server.close()

@@ -14,7 +14,6 @@ from zmqchat.model.arguments import SECONDS_MAX, seconds_checked
 from zmqchat.model.config import Config
 from zmqchat.model.errors import ControlError, NodeClosed, WrongProcess
 from zmqchat.model.ids import PeerId, peer_short, room_id, room_name_checked
-from zmqchat.net.loops import check_loop
 from zmqchat.node import forks
 from zmqchat.node.control import ControlServer
 from zmqchat.node.doctor import examine
@@ -89,14 +88,12 @@ class Node:
     async def start(self) -> None:
         """Open the home, bind the sockets, be in the lobby.
 
-        Raises HomeError, NetworkError, BadConfig; NodeClosed after a stop; UsageError on an event loop that watches no
-        sockets, as Windows' default one.
+        Raises HomeError, NetworkError, BadConfig; NodeClosed after a stop.
         """
         if self._stopping is not None:
             raise NodeClosed("the node was stopped: make another Node")
         if self._opened is not None:
             return
-        check_loop(asyncio.get_running_loop())
         share_interpreter()
         opened = await open_node(self._settings, self._notice, self._fail)
         self._opened = opened
