@@ -84,6 +84,7 @@ class OverlayNode:
         self.diallable = diallable
         self.linked: set[PeerId] = set()
         self.sent: dict[str, int] = {}
+        self.sent_bytes = 0
         self.told: list[Fact] = []
         rng = Random(f"{net.seed} {number}")
         self.reach = Reach()
@@ -135,6 +136,7 @@ class OverlayNode:
         assert isinstance(frame, Frame), frame
         kind = type(frame).__name__
         self.sent[kind] = self.sent.get(kind, 0) + 1
+        self.sent_bytes += len(item.payload)
         other = self.net.by_peer.get(item.peer)
         if other is not None:
             self.net.later(LATENCY_S, partial(other.receive, self.peer, frame))

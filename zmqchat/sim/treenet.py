@@ -45,7 +45,7 @@ class TreeNode:
     """A node's tree.
 
     got     by batch (its raw bytes), when and how often it reached the rest of the node
-    sent    frames by type name
+    sent    frames by type name; sent_bytes their payloads
     """
 
     def __init__(self, net: TreeNet, name: str, joined: bool = True) -> None:
@@ -65,6 +65,7 @@ class TreeNode:
         )
         self.got: dict[bytes, list[float]] = {}
         self.sent: Counter[str] = Counter()
+        self.sent_bytes = 0
         self.faults: list[PeerFaulted] = []
         self.slow: list[PeerId] = []
         self.timers: dict[tuple[Hashable, ...], float] = {}
@@ -104,6 +105,7 @@ class TreeNode:
                 frame = decode(item.payload)
                 assert isinstance(frame, Frame)
                 self.sent[type(frame).__name__] += 1
+                self.sent_bytes += len(item.payload)
                 self.net.carry(self, item.peer, frame)
             elif isinstance(item, BatchReceived):
                 self.got.setdefault(item.raw, []).append(self.net.now_s)

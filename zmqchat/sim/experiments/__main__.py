@@ -10,9 +10,12 @@ from typing import Final, NamedTuple
 
 from zmqchat.sim.experiments.catchup import catch_up
 from zmqchat.sim.experiments.chart import chart
+from zmqchat.sim.experiments.latency import latency
+from zmqchat.sim.experiments.load import load
 from zmqchat.sim.experiments.overlays import failures, shape
+from zmqchat.sim.experiments.switch import switch
 from zmqchat.sim.experiments.table import Table, csv
-from zmqchat.sim.experiments.trees import broadcast, latency
+from zmqchat.sim.experiments.trees import broadcast
 
 
 class Experiment(NamedTuple):
@@ -27,7 +30,9 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "catch-up": Experiment(catch_up, 1_000_000),
     "failures": Experiment(failures, 10_000),
     "latency": Experiment(latency, 10_000),
+    "load": Experiment(load, 10_000),
     "shape": Experiment(shape, 10_000),
+    "switch": Experiment(switch, 256),
 }
 
 FIGURES: Final = Path("docs/explanation/figures")

@@ -1,7 +1,8 @@
 """Whole nodes in the simulator: every machine, disks of 2 ms, links of 5 to 15 ms; and an ear on all of them.
 
-Nodes start one after the other, each with the address of one that is there, and join one room. Multicast is off: it is
-no part of what is measured here, and in the simulator everybody's word to everybody.
+Nodes start one after the other, each with the address of one that is there. All are in one room, and have everybody's
+word of that on disk from the start: to hear it from each other is n² messages, which are no part of what is measured
+here. Neither is multicast, which is off.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Final, NamedTuple
 
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
-from zmqchat.protocol.effects import Deliver, Effect
+from zmqchat.protocol.data_facts import BatchReceived
+from zmqchat.protocol.effects import Deliver, Effect, PutRow
 from zmqchat.protocol.facts import Fact, FeedReceived, FrameReceived
+from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.sim.conditions import LinkQuality
 from zmqchat.sim.node import NodePlan
 from zmqchat.sim.options import Options
@@ -24,6 +27,7 @@ from zmqchat.sim.world import World
 ROOM: Final = "lobby"
 STARTED_PER_S: Final = 20.0
 SETTLED_S: Final = 20.0
+JOIN_S: Final = 1.0
 LATENCY_S: Final = (0.005, 0.015)
 """One way, drawn for each connection."""
 MESSAGE_S: Final = 2.0
@@ -33,21 +37,30 @@ MESSAGE_S: Final = 2.0
 class Ear:
     """Hears every fact and effect of all nodes (`TraceSink`).
 
-    received_bytes, frames   what all nodes together got over their links
-    delivered_s              when each node gave its user a batch of `author`, since `forget`
+    received_bytes   what all nodes together got over their links
+    delivered_s      when each node gave its user a batch of the followed author
+    copies, first_copies   how often the followed text was carried over a link, and over one of its author's
     """
 
     def __init__(self) -> None:
-        self.received_bytes = self.frames = 0
-        self.author: PeerId | None = None
+        self.received_bytes = 0
+        self.follow(None, "")
+
+    def follow(self, author: PeerId | None, text: str) -> None:
+        """From now on this author's text is looked out for."""
         self.delivered_s: dict[int, float] = {}
+        self.copies = self.first_copies = 0
+        self._author = author
+        self._text = text.encode()
 
     def at(self, now_s: float, node: int, what: Fact | Effect) -> None:
         """Count it."""
         if isinstance(what, FrameReceived | FeedReceived):
-            self.frames += 1
             self.received_bytes += len(what.payload) + HEADER_BYTES
-        elif isinstance(what, Deliver) and what.arrival.key.author == self.author:
+            if self._author is not None and self._text in what.payload:
+                self.copies += 1
+                self.first_copies += what.peer == self._author
+        elif isinstance(what, Deliver) and what.arrival.key.author == self._author:
             self.delivered_s.setdefault(node, now_s)
 
 
@@ -66,7 +79,7 @@ class Mesh:
         chance = Random(f"{seed} contacts")
         plans = [
             NodePlan(
-                rooms=(ROOM,),
+                rooms=(),
                 start_s=number / STARTED_PER_S,
                 discovers=False,
                 contacts=(chance.randrange(number),) if number else (),
@@ -76,6 +89,7 @@ class Mesh:
         self.count = count
         self.ear = Ear()
         self.world = World(Options(seed=seed, nodes=count), plans, Watch((), self.ear), config)
+        _join_all(self.world)
         self.world.set_quality(LinkQuality(latency_s=LATENCY_S, jitter=0.0))
         self.run(count / STARTED_PER_S + SETTLED_S)
         self._said = 0
@@ -95,17 +109,41 @@ class Mesh:
         processes = [node.process for node in self.world.nodes]
         return sum(len(process.machines.peers.linked) for process in processes if process is not None) / self.count
 
-    def say(self, number: int) -> None:
-        """A node says a short text."""
+    def say(self, number: int) -> str:
+        """A node says a short text, which is given back."""
         self._said += 1
-        assert self.world.say(number, ROOM, f"this is text number {self._said}"), "not accepted"
+        text = f"this is text number {self._said:05}"
+        assert self.world.say(number, ROOM, text), "not accepted"
+        return text
 
     def delays_ms(self, number: int) -> list[float]:
         """A node says something: after how long each other one has it on disk and gives it to its user, rising."""
-        self.ear.author, self.ear.delivered_s = self.world.nodes[number].peer, {}
         begun_s = self.world.now_s
-        self.say(number)
+        self.ear.follow(self.world.nodes[number].peer, self.say(number))
         self.run(MESSAGE_S)
         found = [at_s - begun_s for node, at_s in self.ear.delivered_s.items() if node != number]
         assert len(found) == self.count - 1, f"{len(found)} of {self.count - 1} got it"
         return sorted(1000 * delay_s for delay_s in found)
+
+
+def _join_all(world: World) -> None:
+    """Put everybody into the room before the first of them starts.
+
+    In a world of its own each joins alone, and one is given what all have written; its disk is the beginning of all.
+    """
+    plans = [NodePlan(rooms=(ROOM,), discovers=False) for _node in world.nodes]
+    alone = World(world.options, plans, Watch((), None))
+    alone.schedule.run_until(JOIN_S)
+    room, first = alone.room(ROOM), alone.nodes[0]
+    assert first.process is not None
+    for node in alone.nodes[1:]:
+        for _key, raw in node.disk.batches(room):
+            first.process.feed(BatchReceived(peer=node.peer, raw=raw, pushed=False))
+    alone.schedule.run_until(2 * JOIN_S)
+    world.room(ROOM)
+    for node, joined in zip(world.nodes, alone.nodes, strict=True):
+        own_id, own_log = node.disk.store_id, joined.disk.kept(power_lost=False).own_log
+        node.disk = first.disk.copy()
+        node.disk.arrivals.clear()
+        node.disk.store_id = own_id
+        node.disk.write([PutRow("meta", OWN_LOG_ROW, own_log)])

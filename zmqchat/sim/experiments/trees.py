@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from statistics import mean, quantiles
 from typing import NamedTuple
 
-from zmqchat.model.limits import FULL_MESH_MEMBERS_MAX
-from zmqchat.sim.author import lobby
 from zmqchat.sim.experiments.overlays import settled
 from zmqchat.sim.experiments.table import Table
+from zmqchat.sim.overlaynet import OverlayNet
+from zmqchat.sim.routes import HEADER_BYTES
 from zmqchat.sim.treenet import TreeNet, TreeNode
 
 RTT_S = 0.02
@@ -18,13 +17,14 @@ MESSAGE_S = 2.0
 WARM_MESSAGES = 10
 """Messages of one author before anything is measured, while the tree forms."""
 MESSAGES = 10
-SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000)
+"""Measured ones, each of another author."""
 
 
 class Measured(NamedTuple):
     """One message: how many copies were sent, names and requests beside them, and how and when it came to the others.
 
     hops, delays_ms  of each receiver, rising
+    sent_bytes       of all nodes' frames
     """
 
     payloads: int
@@ -32,26 +32,25 @@ class Measured(NamedTuple):
     grafts: int
     hops: list[int]
     delays_ms: list[float]
+    sent_bytes: int
 
 
-def tree_mesh(count: int, seed: int) -> TreeNet:
-    """Broadcast machines over the links of a settled overlay, or over all links where the mesh is full."""
+def tree_mesh(count: int, seed: int, overlay: OverlayNet | None = None) -> TreeNet:
+    """Broadcast machines over the links of a settled overlay."""
     net = TreeNet(seed, RTT_S)
     nodes = net.add(count)
-    if count <= FULL_MESH_MEMBERS_MAX:
-        pairs = [(one, other) for one in range(count) for other in range(one)]
-    else:
-        overlay = settled(count, seed)
-        place = {node.peer: number for number, node in enumerate(overlay.nodes)}
-        pairs = [(place[peer], place[other]) for peer, others in overlay.graph().items() for other in others]
-    for one, other in pairs:
-        net.link(nodes[one], nodes[other])
+    overlay = overlay or settled(count, seed)
+    place = {node.peer: number for number, node in enumerate(overlay.nodes)}
+    for peer, others in overlay.graph().items():
+        for other in others:
+            net.link(nodes[place[peer]], nodes[place[other]])
     return net
 
 
 def measure(net: TreeNet, source: TreeNode) -> Measured:
     """Let a node say something, and see it come to all."""
     before = [net.sent(kind) for kind in ("Relay", "IHave", "Graft")]
+    before_bytes = sent_bytes(net)
     batch = source.say()
     begun_s = net.now_s
     net.run(MESSAGE_S)
@@ -60,7 +59,12 @@ def measure(net: TreeNet, source: TreeNode) -> Measured:
     )
     delays_ms = sorted(1000 * (node.got[batch.raw][0] - begun_s) for node in net.reached(batch, source))
     depths = net.depths(source)
-    return Measured(payloads, names, grafts, sorted(depths.values())[1:], delays_ms)
+    return Measured(payloads, names, grafts, sorted(depths.values())[1:], delays_ms, sent_bytes(net) - before_bytes)
+
+
+def sent_bytes(net: TreeNet) -> int:
+    """What all nodes have sent, with what a frame costs beside its payload."""
+    return sum(node.sent_bytes + HEADER_BYTES * node.sent.total() for node in net.nodes)
 
 
 def broadcast(count: int, seed: int) -> Table:
@@ -81,19 +85,3 @@ def broadcast(count: int, seed: int) -> Table:
         "message", "author", "receivers", "payloads", "redundancy", "names", "grafts", "last hop", "last ms",
     )  # fmt: skip
     return Table(f"Broadcast to {count} nodes", columns, rows, ("last hop", "redundancy"), "of each message")
-
-
-def latency(count: int, seed: int) -> Table:
-    """Hops and milliseconds to half, to 99 of 100, and to the last receiver, against the number of nodes."""
-    rows = []
-    for size in [size for size in SIZES if size <= count]:
-        net = tree_mesh(size, seed)
-        for _ in range(WARM_MESSAGES):
-            measure(net, net.nodes[0])
-        seen = [measure(net, net.nodes[0]) for _ in range(MESSAGES)]
-        delays = [delay for one in seen for delay in one.delays_ms]
-        steps = quantiles(delays, n=100)
-        hops = mean(one.hops[-1] for one in seen)
-        rows.append((float(size), len(net.eager_edges(lobby())) / size, hops, steps[49], steps[98], max(delays)))
-    columns = ("nodes", "eager links", "last hop", "median ms", "99 % ms", "last ms")
-    return Table("Live latency", columns, rows, columns[3:], "ms, over links of 5 to 15 ms", evenly=True)
