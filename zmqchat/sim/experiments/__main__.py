@@ -29,10 +29,10 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "broadcast": Experiment(broadcast, 10_000),
     "catch-up": Experiment(catch_up, 1_000_000),
     "failures": Experiment(failures, 10_000),
-    "latency": Experiment(latency, 10_000),
-    "load": Experiment(load, 10_000),
+    "latency": Experiment(latency, 1_000),
+    "load": Experiment(load, 300),
     "shape": Experiment(shape, 10_000),
-    "switch": Experiment(switch, 256),
+    "switch": Experiment(switch, 64),
 }
 
 FIGURES: Final = Path("docs/explanation/figures")
