@@ -30,7 +30,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "catch-up": Experiment(catch_up, 1_000_000),
     "failures": Experiment(failures, 10_000),
     "latency": Experiment(latency, 1_000),
-    "load": Experiment(load, 300),
+    "load": Experiment(load, 1_000),
     "shape": Experiment(shape, 10_000),
     "switch": Experiment(switch, 64),
 }

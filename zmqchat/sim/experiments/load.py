@@ -17,7 +17,7 @@ from zmqchat.sim.experiments.trees import MESSAGES, WARM_MESSAGES, measure, tree
 from zmqchat.sim.overlaynet import OverlayNet
 from zmqchat.sim.routes import HEADER_BYTES
 
-SIZES = (30, 100)
+SIZES = (30, 100, 300)
 WHOLE_MAX = 100
 TREES_LEAST = 100
 REST_S = 30.0
