@@ -127,7 +127,7 @@ def _head(look: _Look) -> list[Text]:
     far += [f"{away[None]:,} by an unknown way"] if away[None] else []
     counts = {
         "slow": sum(bool(node.get("slow")) for node in look.nodes),
-        "keeping rooms of ours": sum(bool(node.get("keeps")) for node in look.nodes),
+        "keeping rooms of ours": sum(bool(node.get("keeps")) for node in look.nodes if not node.get("is_self")),
         "offline": len(look.nodes) - len(online) - 1,
     }
     far += [f"{count:,} {what}" for what, count in counts.items() if count > 0]
@@ -203,7 +203,9 @@ def _map(look: _Look, extent: Extent) -> list[Text]:
     groups = {
         "direct": [_with_rtt(look, node) for node in look.nodes if node.get("linked")],
         "slow": [look.names[str(node["id"])] for node in look.nodes if node.get("slow")],
-        "keepers": [look.names[str(node["id"])] for node in look.nodes if node.get("keeps")],
+        "keepers": [
+            look.names[str(node["id"])] for node in look.nodes if node.get("keeps") and not node.get("is_self")
+        ],
     }
     if len(look.subnets) > 1:
         groups["between"] = _joints(look)
