@@ -45,6 +45,22 @@ def test_author_hears_at_once_and_others_within_a_second(net: FakeNet) -> None:
     assert len(eve.frames(Have)) == 1
 
 
+def test_over_a_lazy_link_of_a_partial_mesh_names_go_and_no_haves(net: FakeNet) -> None:
+    """Three in a circle draw a tree: who got a batch over it tells whom it came by, and says nothing to the third."""
+    net.partial = True
+    ann, bob, cat = mesh(net, "ann", "bob", "cat")
+    for one, other in ((ann, bob), (ann, cat), (bob, cat)):
+        net.link(one, other)
+    for _ in range(3):
+        ann.say("first")
+        net.run(3.0)
+    assert bob.data.broadcast.is_lazy(lobby(), cat.peer) and cat.data.broadcast.is_lazy(lobby(), bob.peer)
+    before = haves(bob, ann), haves(bob, cat), haves(cat, bob)
+    ann.say("hello")
+    net.run(3.0)
+    assert (haves(bob, ann), haves(bob, cat), haves(cat, bob)) == (before[0] + 1, *before[1:])
+
+
 def test_stream_costs_few_haves(net: FakeNet) -> None:
     """A thousand commits in a second are acknowledged 200 times, not each by itself."""
     ann, bob = mesh(net, "ann", "bob")

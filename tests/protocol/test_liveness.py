@@ -11,7 +11,7 @@ from zmqchat.model.limits import SUSPECTS_MAX
 from zmqchat.protocol.facts import FrameReceived
 from zmqchat.protocol.liveness import DIAL_DOUBT_S
 from zmqchat.protocol.machine import DialEnded
-from zmqchat.protocol.roster_facts import MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import MemberDead, MembersLive
 from zmqchat.wire.frames import encode
 from zmqchat.wire.roster_frames import DEAD, SUSPECT, Liveness, LivenessEntry
 
@@ -122,7 +122,8 @@ def test_a_node_that_was_dead_lives_again_with_its_next_record() -> None:
     net.run(10.0)
     assert all(node.knows(back) for node in nodes[1:])
     assert back.roster.live_count == 29
-    lives = [fact for node in nodes[1:] for at_s, fact in node.told if fact == MemberLive(peer=back.peer)]
+    told = [fact for node in nodes[1:] for _at_s, fact in node.told if isinstance(fact, MembersLive)]
+    lives = [fact for fact in told if back.peer in fact.peers]
     assert len(lives) == 2 * 29
 
 

@@ -19,7 +19,7 @@ from zmqchat.protocol.machine import (
     SendFrame,
 )
 from zmqchat.protocol.presence import RTT_UNKNOWN_S, Presence
-from zmqchat.protocol.roster_facts import MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import MemberDead, MembersLive
 from zmqchat.wire.frames import Ping, Pong, decode, encode
 
 BOB, EVE = peer_of("bob"), peer_of("eve")
@@ -391,7 +391,7 @@ def test_a_member_without_a_link_is_in_touch_where_the_roster_says_so() -> None:
     clocked.machine = Presence(CONFIG, live.__contains__)
     clocked.link(BOB)
     live.add(BOB)
-    clocked.feed(MemberLive(peer=BOB))
+    clocked.feed(MembersLive(peers=(BOB,)))
     assert clocked.times(PeerCameOnline) == [0]
     clocked.feed(PeerUnlinked(peer=BOB, reason="surplus"))
     clocked.run(2 * CONFIG.offline_s)
@@ -400,7 +400,7 @@ def test_a_member_without_a_link_is_in_touch_where_the_roster_says_so() -> None:
     clocked.feed(MemberDead(peer=BOB))
     assert clocked.times(PeerWentOffline) == [60] and not clocked.machine.is_online(BOB)
     live.add(EVE)
-    clocked.feed(MemberLive(peer=EVE))
+    clocked.feed(MembersLive(peers=(EVE,)))
     assert clocked.times(PeerCameOnline) == [0, 60]
     clocked.link(EVE)
     live.discard(EVE)

@@ -8,8 +8,10 @@ import sys
 
 from tests.support.sources import REPO
 from zmqchat.model.ids import MessageId
+from zmqchat.sim.checkers import all_checkers
 from zmqchat.sim.checkers.base import Base
 from zmqchat.sim.checks import CheckFailed
+from zmqchat.sim.draw import draw
 from zmqchat.sim.options import Options
 from zmqchat.sim.simulation import Simulation
 from zmqchat.sim.world import World
@@ -107,3 +109,14 @@ def test_what_a_checker_finds_is_told_once() -> None:
     outcome = Simulation(Options(seed=1, nodes=2, duration_s=5.0), checkers=[counting]).run()
     assert outcome.failed == ("counting: it is late",)
     assert not counting.is_quiet
+
+
+def test_a_crowd_that_starts_at_once_becomes_a_partial_mesh_and_chats() -> None:
+    """A hundred and twenty who know three addresses each find together, and all checkers are content."""
+    simulation = Simulation(draw(1, scenario="crowd", duration_s=12.0), checkers=all_checkers())
+    outcome = simulation.run()
+    assert outcome.failed == ()
+    for node in simulation.world.nodes:
+        assert node.process is not None
+        assert node.process.machines.overlay.is_partial and len(node.process.machines.peers.linked) < 20
+        assert len(simulation.world.timeline(node.number, "lobby")) >= 1

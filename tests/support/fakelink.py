@@ -58,7 +58,7 @@ from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
-from zmqchat.protocol.roster_facts import GAPS_FEATURE, MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import GAPS_FEATURE, MemberDead, MembersLive
 from zmqchat.sim import author
 from zmqchat.wire.batches import unpack_batch
 from zmqchat.wire.events import body_text, decode_event
@@ -194,7 +194,7 @@ class FakeNode:
 
     def learns_of(self, peer: PeerId) -> None:
         """The roster has a new live member."""
-        self.handle(MemberLive(peer=peer))
+        self.handle(MembersLive(peers=(peer,)))
 
     # Out ---------------------------------------------------------------------------------------
 
@@ -346,8 +346,8 @@ class FakeNet:
         if self.tells_members:
             for other in self.nodes.values():
                 if other is not node:
-                    other.handle(MemberLive(peer=node.peer))
-                    node.handle(MemberLive(peer=other.peer))
+                    other.handle(MembersLive(peers=(node.peer,)))
+                    node.handle(MembersLive(peers=(other.peer,)))
         return node
 
     def buries(self, node: FakeNode) -> None:

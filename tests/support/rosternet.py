@@ -22,7 +22,7 @@ from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.presence import Presence
 from zmqchat.protocol.recordpool import RecordPool
 from zmqchat.protocol.roster import MEMBER_LABEL, Roster
-from zmqchat.protocol.roster_facts import ROSTER_FEATURE, MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import ROSTER_FEATURE, MemberDead, MembersLive
 from zmqchat.protocol.rostersync import RosterSync
 from zmqchat.wire.roster_frames import MemberRecord, pack_record
 
@@ -55,7 +55,7 @@ class _Links(Machine):
             SendFrame: lambda fact, _at: node.net.carry(node, fact.peer, fact.payload),
             PeerFaulted: lambda fact, _at: node.faults.append(fact),
             PeerSighted: lambda fact, _at: node.sighted.append(fact),
-            MemberLive: lambda fact, at: node.told.append((at.now_s, fact)),
+            MembersLive: lambda fact, at: node.told.append((at.now_s, fact)),
             MemberDead: lambda fact, at: node.told.append((at.now_s, fact)),
         }
 

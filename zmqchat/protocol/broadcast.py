@@ -120,7 +120,7 @@ class Broadcast(Machine):
         self._requested = Pace(TREE_REQUESTS_PER_S_MAX)
         self._requesting = Pace(TREE_REQUESTS_PER_S_MAX // 2)
         self._resent = Pace(TREE_RESENT_BYTES_PER_S_MAX)
-        self._announcing = False
+        self._announcing = self._announcing_late = False
         self._graft_at_s: float | None = None
         self.paths = Paths()
         self.facts = {
@@ -149,6 +149,10 @@ class Broadcast(Machine):
     def is_eager(self, room: RoomId, peer: PeerId) -> bool:
         """Whether this room's batches go over the link to this peer."""
         return self._trees.is_eager(room, peer)
+
+    def is_lazy(self, room: RoomId, peer: PeerId) -> bool:
+        """Whether only the names of this room's batches go over it."""
+        return peer in self._lines and not self._trees.is_eager(room, peer)
 
     def sizes(self) -> tuple[Size, ...]:
         """The memory of a relay."""
@@ -343,13 +347,18 @@ class Broadcast(Machine):
         self.outbox.append(SendFrame(peer=peer, payload=payload))
 
     def _announce(self, peer: PeerId, room: RoomId, name: bytes, hops: int, at: Instant) -> None:
-        names = self._lines[peer].names.setdefault(room, [])
-        names.append(Announced(name, hops))
+        names = self._lines[peer].names.setdefault(room, {})
+        names[name] = hops
         if len(names) >= TREE_ENTRIES_PER_FRAME_MAX:
-            self._send(peer, IHave(room=room, entries=tuple(self._lines[peer].names.pop(room))))
+            self._send_names(peer, self._lines[peer])
         elif not self._announcing:
             self._announcing = True
             self.outbox.append(SetTimer(name=(self.timer, "announce"), at_s=at.now_s + ANNOUNCE_S))
+
+    def _send_names(self, peer: PeerId, line: Line) -> None:
+        names, line.names = line.names, {}
+        for room, hops_by_name in names.items():
+            self._send(peer, IHave(room=room, entries=tuple(map(Announced._make, hops_by_name.items()))))
 
     # Repair, optimisation ------------------------------------------------------------------------
 
@@ -357,6 +366,7 @@ class Broadcast(Machine):
         if peer not in self._lines:
             return
         due_s = at.now_s + self._graft_wait_s(peer)
+        self._lines[peer].drop_names(frame.room, frame.entries, OPTIMISE_HOPS)
         for name, hops in frame.entries:
             seen = self._relayed.get(name)
             if seen is None:
@@ -418,13 +428,11 @@ class Broadcast(Machine):
     def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
         if fact.name[1] == "announce":
             self._announcing = False
-            for peer, line in self._lines.items():
-                names, line.names = line.names, {}
-                for room, entries in names.items():
-                    self._send(peer, IHave(room=room, entries=tuple(entries)))
-                # Names go to a slow peer as long as anything is said: this comes by while it matters.
-                if line.is_slow_for_long(at.now_s):
-                    self.outbox.append(PeerSlow(peer=peer))
+            self._announce_all(at)
+            return
+        if fact.name[1] == "announce late":
+            self._announcing_late = False
+            self._announce_late()
             return
         self._graft_at_s = None
         asks, guilty = self._awaited.take_due(at.now_s, self._graft_wait_s)
@@ -435,6 +443,23 @@ class Broadcast(Machine):
                 fault = Fault(reason="protocol", detail="announces batches that it does not send")
                 self.outbox.append(PeerFaulted(peer=peer, fault=fault))
         self._set_graft_timer(at)
+
+    def _announce_all(self, at: Instant) -> None:
+        """Tell the names that wait, of the two ends of a link the smaller id first: mostly the other has heard then."""
+        for peer, line in self._lines.items():
+            if self._ledger.me < peer:
+                self._send_names(peer, line)
+            elif line.names and not self._announcing_late:
+                self._announcing_late = True
+                self.outbox.append(SetTimer(name=(self.timer, "announce late"), at_s=at.now_s + ANNOUNCE_S))
+            # Names go to a slow peer as long as anything is said: this comes by while it matters.
+            if line.is_slow_for_long(at.now_s):
+                self.outbox.append(PeerSlow(peer=peer))
+
+    def _announce_late(self) -> None:
+        for peer, line in self._lines.items():
+            if peer < self._ledger.me:
+                self._send_names(peer, line)
 
     def _set_graft_timer(self, at: Instant) -> None:
         due_s = self._awaited.next_due_s()

@@ -73,7 +73,7 @@ class DataMachines:
         self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial, gaps)
-        self.haves = Haves(me, config, self.ledger, self.interests, rtt_s)
+        self.haves = Haves(me, config, self.ledger, self.interests, rtt_s, self._is_told_late)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, tokens)
         sources = (self.publishing, self.intake, self.delivery, self.membership)
@@ -95,6 +95,10 @@ class DataMachines:
             self.serving,
             self.committing,
         )
+
+    def _is_told_late(self, room: RoomId, peer: PeerId) -> bool:
+        """Whether a member hears by HAVE of what came neither by it nor from it."""
+        return not self._is_partial() or not self.broadcast.is_lazy(room, peer)
 
     def live_in(self, room: RoomId) -> tuple[PeerId, ...]:
         """The other members of a room that are live, sorted: those that are linked, and all where not all can be."""

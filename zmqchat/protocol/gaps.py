@@ -37,7 +37,7 @@ from zmqchat.model.limits import GAPPED_LINKS_MAX, GAPS_MAX
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, LinkBlocked, TimerFired
 from zmqchat.protocol.machine import Machine, MeshSwitched, PeerLinked, PeerUnlinked, SendFrame, Size
-from zmqchat.protocol.roster_facts import GAPS_FEATURE, GapOpened, MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import GAPS_FEATURE, GapOpened, MemberDead, MembersLive
 from zmqchat.wire.frames import encode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
 
@@ -104,7 +104,7 @@ class Gaps(Machine):
             PeerLinked: self._linked,
             PeerUnlinked: self._unlinked,
             LinkBlocked: self._blocked,
-            MemberLive: self._member_live,
+            MembersLive: self._members_live,
             MemberDead: self._member_dead,
             MeshSwitched: self._switched,
             TimerFired: self._timer_fired,
@@ -240,8 +240,9 @@ class Gaps(Machine):
         if self._told.pop(fact.peer, None) is not None:
             self._tell_soon(at)
 
-    def _member_live(self, fact: MemberLive, at: Instant) -> None:
-        self._misses(fact.peer, at)
+    def _members_live(self, fact: MembersLive, at: Instant) -> None:
+        for peer in fact.peers:
+            self._misses(peer, at)
 
     def _member_dead(self, fact: MemberDead, at: Instant) -> None:
         self._found(fact.peer)

@@ -4,7 +4,8 @@ How it works. After a commit each log that moved is due to be told: to its autho
 it came by almost at once (after REST, and not more often than PACE of have_author_s, so that a stream costs
 200 small frames a second), to the other linked members of the room within have_others_s. What is due to a
 peer is a set of logs, so any number of commits make one entry; a HAVE carries the `end` that holds when it
-leaves.
+leaves. In a partial mesh that is for the links of a room's tree: over the lazy ones names go (`broadcast`), which
+show what is missing sooner.
 
     due to a peer: nothing --stored--> soon (after REST, and PACE after the last) --timer--> sent
                            --stored--> late (have_others_s)         soon wins over late
@@ -62,7 +63,13 @@ class Haves(Machine):
     timer = "haves"
 
     def __init__(
-        self, me: PeerId, config: Config, ledger: Ledger, interests: Interests, rtt_s: Callable[[PeerId], float]
+        self,
+        me: PeerId,
+        config: Config,
+        ledger: Ledger,
+        interests: Interests,
+        rtt_s: Callable[[PeerId], float],
+        is_told_late: Callable[[RoomId, PeerId], bool] = lambda _room, _peer: True,
     ) -> None:
         super().__init__()
         self._me = me
@@ -70,6 +77,7 @@ class Haves(Machine):
         self._ledger = ledger
         self._interests = interests
         self._rtt_s = rtt_s
+        self._is_told_late = is_told_late
         self._due: dict[PeerId, _Due] = {}
         self._timer_at_s: float | None = None
         self.facts = {
@@ -93,13 +101,15 @@ class Haves(Machine):
     def _stored(self, fact: BatchesStored, at: Instant) -> None:
         for room in dict.fromkeys(stored.batch.room for stored in fact.batches):
             members = self._interests.peers_in(room)
+            told_late = {peer for peer in members if self._is_told_late(room, peer)}
             for stored in fact.batches:
                 # What is our own leaves as a batch; only the offer of `fanout` tells of it by HAVE.
                 if stored.peer is None or stored.batch.room != room:
                     continue
                 for peer in members:
                     soon = peer in (stored.peer, stored.key.author)
-                    self._tell(peer, room, stored.key, soon, at)
+                    if soon or peer in told_late:
+                        self._tell(peer, room, stored.key, soon, at)
         self._set_timer(at)
 
     def _held(self, fact: BatchHeld, at: Instant) -> None:

@@ -12,6 +12,8 @@ promised fewer hops than a batch took.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from zmqchat.model.ids import RoomId
 from zmqchat.model.limits import KIB, LINK_UNACKNOWLEDGED_BYTES_MAX, TREE_UNANSWERED_MAX
 from zmqchat.wire.tree_frames import Announced
@@ -35,7 +37,7 @@ UNMET_S = 60.0
 class Line:
     """One link.
 
-    names  to be announced, by room
+    names  to be announced, by room: the name of a batch, and over how many hops it came
     """
 
     __slots__ = (
@@ -52,7 +54,7 @@ class Line:
     )
 
     def __init__(self) -> None:
-        self.names: dict[RoomId, list[Announced]] = {}
+        self.names: dict[RoomId, dict[bytes, int]] = {}
         self._pruned: dict[RoomId, float] = {}
         self._gains: dict[RoomId, int] = {}
         self._sent = self._acknowledged = 0
@@ -60,6 +62,17 @@ class Line:
         self._slow_s: float | None = None
         self._unmet = 0
         self._unmet_s = 0.0
+
+    def drop_names(self, room: RoomId, told: Iterable[Announced], hops_fewer: int) -> None:
+        """The peer told of these: it need not be told of them, unless they would have come by us over as many fewer."""
+        ours = self.names.get(room)
+        if ours is None:
+            return
+        for name, hops in told:
+            if name in ours and hops - (ours[name] + 1) < hops_fewer:
+                del ours[name]
+        if not ours:
+            del self.names[room]
 
     # How far ------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, TimerFired, Woke
 from zmqchat.protocol.machine import DialEnded, Machine, PeerLinked, PeerUnlinked, SendFrame, Size
 from zmqchat.protocol.roster import GOSSIP_DELAY_S, Roster, record_frames
-from zmqchat.protocol.roster_facts import MemberDead, MemberUpdated, Refute
+from zmqchat.protocol.roster_facts import MemberDead, MembersUpdated, Refute
 from zmqchat.wire.frames import encode
 from zmqchat.wire.roster_frames import DEAD, SUSPECT, LivenessEntry
 from zmqchat.wire.roster_frames import Liveness as LivenessFrame
@@ -77,7 +77,7 @@ class Liveness(Machine):
         self.facts = {
             PeerLinked: self._peer_linked,
             PeerUnlinked: self._peer_unlinked,
-            MemberUpdated: self._updated,
+            MembersUpdated: self._updated,
             DialEnded: self._dial_ended,
             Woke: self._woke,
             TimerFired: self._timer_fired,
@@ -151,15 +151,19 @@ class Liveness(Machine):
         self._suspects[peer] = _Suspicion(self._table.version(slot), at.now_s + wait_s, began)
         self._wait_until(at.now_s + wait_s, peer, at)
 
-    def _updated(self, fact: MemberUpdated, _at: Instant) -> None:
-        suspicion, slot = self._suspects.pop(fact.peer, None), self._table.slot(fact.peer)
-        if suspicion is not None and slot is not None:
-            # Whoever told us may have no link to it, and no other that would tell of its answer.
-            payloads = record_frames([self._roster.raw(slot)], news=True)
-            doubters = [peer for peer in suspicion.told_by if peer != fact.peer and self._roster.is_linked(peer)]
-            self.outbox += [SendFrame(peer=peer, payload=payload) for peer in doubters for payload in payloads]
-        self._doubts.pop(fact.peer, None)
-        self._news.pop(fact.peer, None)
+    def _updated(self, fact: MembersUpdated, _at: Instant) -> None:
+        for peer in fact.peers:
+            suspicion, slot = self._suspects.pop(peer, None), self._table.slot(peer)
+            if suspicion is not None and slot is not None:
+                self._tell_doubters(peer, slot, suspicion)
+            self._doubts.pop(peer, None)
+            self._news.pop(peer, None)
+
+    def _tell_doubters(self, answered: PeerId, slot: int, suspicion: _Suspicion) -> None:
+        """Whoever told us may have no link to it, and no other that would tell of its answer."""
+        payloads = record_frames([self._roster.raw(slot)], news=True)
+        doubters = [peer for peer in suspicion.told_by if peer != answered and self._roster.is_linked(peer)]
+        self.outbox += [SendFrame(peer=peer, payload=payload) for peer in doubters for payload in payloads]
 
     def _bury(self, peer: PeerId, slot: int) -> None:
         self._suspects.pop(peer, None)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId, is_peer_id
@@ -81,7 +82,8 @@ class Merging(Machine):
         self._broadcast = broadcast
         self._is_partial = is_partial
         self._gaps = gaps
-        self._logs: dict[_Place, _Log] = {}
+        self._logs: dict[_Place, _Log] = {}  # those of which nothing was heard for longest first
+        self._due: dict[_Place, _Log] = {}
         self._holders = 0
         self._pace = Pace(HOLDERS_PER_S_MAX)
         self._timer_at_s: float | None = None
@@ -170,10 +172,19 @@ class Merging(Machine):
             self._logs[place] = log
         log.ends[holder] = end
         log.at_s = at.now_s
+        self._logs[place] = self._logs.pop(place)
         if wait_s is not None:
             log.news[holder] = None
-            log.due_s = at.now_s + wait_s if log.due_s is None else min(log.due_s, at.now_s + wait_s)
+            due_s = at.now_s + wait_s
+            self._set_due(place, log, due_s if log.due_s is None else min(log.due_s, due_s))
         return True
+
+    def _set_due(self, place: _Place, log: _Log, due_s: float | None) -> None:
+        log.due_s = due_s
+        if due_s is None:
+            self._due.pop(place, None)
+        else:
+            self._due[place] = log
 
     def _has_room(self, place: _Place) -> bool:
         """Let go of other logs, the oldest first, while there is no room."""
@@ -186,6 +197,7 @@ class Merging(Machine):
 
     def _forget(self, place: _Place) -> None:
         self._holders -= len(self._logs.pop(place).ends)
+        self._due.pop(place, None)
 
     # Out -----------------------------------------------------------------------------------------
 
@@ -195,22 +207,27 @@ class Merging(Machine):
         return self._broadcast.paths.towards(room, key.author, key.log) or self._gaps.towards(key.author)
 
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
-        for log in self._logs.values():
+        for place, log in self._logs.items():
             if log.told == fact.peer:
                 # What it was told may have ended there.
                 log.told = None
                 log.news = dict.fromkeys(log.ends)
-                log.due_s = at.now_s + self._config.have_merged_s
+                self._set_due(place, log, at.now_s + self._config.have_merged_s)
         self._set_timer(at)
 
     def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
         self._timer_at_s = None
-        for place, log in list(self._logs.items()):
+        for place, log in list(self._due.items()):
             if log.due_s is not None and log.due_s <= at.now_s:
                 self._tell(place, log, at)
-            elif log.due_s is None and at.now_s >= log.at_s + KEPT_S:
-                self._forget(place)
+        self._forget_old(at)
         self._set_timer(at)
+
+    def _forget_old(self, at: Instant) -> None:
+        old = list(takewhile(lambda place: at.now_s >= self._logs[place].at_s + KEPT_S, self._logs))
+        for place in old:
+            if place not in self._due:
+                self._forget(place)
 
     def _tell(self, place: _Place, log: _Log, at: Instant) -> None:
         room, key = place
@@ -218,12 +235,12 @@ class Merging(Machine):
         if link is None:
             # Its next batch shows a way, or an announcement.
             is_kept = at.now_s < log.at_s + KEPT_S
-            log.due_s = at.now_s + self._config.have_others_s if is_kept else None
+            self._set_due(place, log, at.now_s + self._config.have_others_s if is_kept else None)
             return
         named = list(log.news)[:HOLDERS_PER_FRAME_MAX]
         for holder in named:
             del log.news[holder]
-        log.due_s = at.now_s + self._config.have_merged_s if log.news else None
+        self._set_due(place, log, at.now_s + self._config.have_merged_s if log.news else None)
         log.told = link
         holders = tuple(Holder(holder, log.ends[holder]) for holder in named if holder != link)
         if holders:
@@ -231,9 +248,9 @@ class Merging(Machine):
             self.outbox.append(SendFrame(peer=link, payload=encode(frame)))
 
     def _set_timer(self, at: Instant) -> None:
-        at_s = min((log.due_s for log in self._logs.values() if log.due_s is not None), default=None)
+        at_s = min((log.due_s for log in self._due.values() if log.due_s is not None), default=None)
         if at_s is None and self._logs:
-            at_s = min(log.at_s for log in self._logs.values()) + KEPT_S
+            at_s = next(iter(self._logs.values())).at_s + KEPT_S
         if at_s is not None:
             at_s = max(at_s, at.now_s)
         if at_s != self._timer_at_s:

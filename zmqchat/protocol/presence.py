@@ -10,7 +10,7 @@ that is gone is dead without a word.
                                      <--PeerLinked--
 
 A peer without a link is in touch all the same where the roster knows that it lives: the application is told of the
-two as one, by `is_live`, MemberLive and MemberDead.
+two as one, by `is_live`, MembersLive and MemberDead.
 
 Probing: when an identity dials again, the old session is pinged; a pong to that ping or a later one means
 that two nodes share the identity. Other frames prove nothing: they may have been on their way before.
@@ -35,7 +35,7 @@ from zmqchat.protocol.machine import (
     ProbeWanted,
     SendFrame,
 )
-from zmqchat.protocol.roster_facts import MemberDead, MemberLive
+from zmqchat.protocol.roster_facts import MemberDead, MembersLive
 from zmqchat.wire.frames import Ping, Pong, encode
 
 RTT_UNKNOWN_S = 0.05
@@ -79,7 +79,7 @@ class Presence(Machine):
             LoopLagged: self._lagged,
             Woke: self._woke,
             EndpointsChanged: self._endpoints_changed,
-            MemberLive: self._member_live,
+            MembersLive: self._members_live,
             MemberDead: self._member_dead,
             TimerFired: self._timer_fired,
         }
@@ -155,9 +155,8 @@ class Presence(Machine):
         if self._pulses.pop(peer).online and not self._is_live(peer):
             self.outbox.append(PeerWentOffline(peer=peer))
 
-    def _member_live(self, fact: MemberLive, _at: Instant) -> None:
-        if not self._has_pulse(fact.peer):
-            self.outbox.append(PeerCameOnline(peer=fact.peer))
+    def _members_live(self, fact: MembersLive, _at: Instant) -> None:
+        self.outbox += [PeerCameOnline(peer=peer) for peer in fact.peers if not self._has_pulse(peer)]
 
     def _member_dead(self, fact: MemberDead, _at: Instant) -> None:
         if not self._has_pulse(fact.peer):

@@ -44,7 +44,7 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import EndpointsChanged, Instant, NodeStarted, PeerSighted, TimerFired
 from zmqchat.protocol.machine import Machine, PeerFaulted, PeerLinked, PeerUnlinked, SendFrame, Size
 from zmqchat.protocol.recordpool import RecordPool
-from zmqchat.protocol.roster_facts import ROSTER_FEATURE, MemberLive, MemberUpdated, Refute
+from zmqchat.protocol.roster_facts import ROSTER_FEATURE, MembersLive, MembersUpdated, Refute
 from zmqchat.protocol.rostertable import RosterTable
 from zmqchat.wire.codec import SIGNATURE_BYTES
 from zmqchat.wire.frames import encode
@@ -89,7 +89,7 @@ class _News:
 
 
 class Roster(Machine):
-    """The machine of member records; emits MemberUpdated and MemberLive.
+    """The machine of member records; emits MembersUpdated and MembersLive.
 
     crypto          signs our record, verifies others'
     is_valid_peer   whether a peer id can be anybody's
@@ -133,6 +133,8 @@ class Roster(Machine):
         self._sign_at_s: float | None = None
         self._must_sign = False
         self._news: dict[PeerId, _News] = {}
+        self._updated: list[PeerId] = []
+        self._came: list[PeerId] = []
         self._live_sorted: tuple[int, tuple[PeerId, ...]] = (-1, ())
         self.late_records = 0
         self.facts = {
@@ -300,14 +302,27 @@ class Roster(Machine):
         if link is None:
             return
         self.table.age(at.now_s)
+        fault: Fault | None = None
         for raw in frame.records:
             fault = self._take(raw, peer, link, frame.news, at)
             if fault is not None:
                 self.outbox.append(PeerFaulted(peer=peer, fault=fault))
-                return
+                break
+        self._tell_machines()
+        if fault is not None:
+            return
         dead = tuple(filter(None, map(self._obituary, frame.records)))
         if dead:
             self.outbox.append(SendFrame(peer=peer, payload=encode(Liveness(entries=dead))))
+
+    def _tell_machines(self) -> None:
+        """Tell the other machines of all members of a frame at once: rosters grow by thousands."""
+        updated, self._updated = self._updated, []
+        came, self._came = self._came, []
+        if updated:
+            self.outbox.append(MembersUpdated(peers=tuple(updated)))
+        if came:
+            self.outbox.append(MembersLive(peers=tuple(came)))
 
     def _obituary(self, raw: bytes) -> LivenessEntry | None:
         """What to answer to somebody who believes that a member is live which is dead here."""
@@ -367,9 +382,9 @@ class Roster(Machine):
         was_live = self.is_live(owner)
         if self.table.put(number, peer, at.now_s, known=owner in self._links) is None:
             return
-        self.outbox.append(MemberUpdated(peer=owner))
+        self._updated.append(owner)
         if not was_live:
-            self.outbox.append(MemberLive(peer=owner))
+            self._came.append(owner)
         if owner not in self._links and self.table.live_count < FULL_MESH_MEMBERS_MAX:
             # In a full mesh everybody is dialled; in a partial one the overlay asks where somebody is.
             for endpoint in self.endpoints_of(owner):

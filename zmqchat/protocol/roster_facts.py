@@ -16,17 +16,17 @@ GAPS_FEATURE: Final = "gaps-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberUpdated(Fact):
-    """A member has signed a record that is newer than the one that we had, or our first of it: it lives."""
+class MembersUpdated(Fact):
+    """These have signed records that are newer than those that we had, or our first of them: they live."""
 
-    peer: PeerId
+    peers: tuple[PeerId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberLive(Fact):
-    """A member that was not known to live does, wherever it is linked."""
+class MembersLive(Fact):
+    """These members were not known to live and do, wherever they are linked."""
 
-    peer: PeerId
+    peers: tuple[PeerId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,9 +54,9 @@ class Disk:
         """Whether nothing is wrong with it, and it is as fast as it was made."""
         return self.fsync_s <= FSYNC_S and not (self.full or self.broken or self.unreadable)
 
-    def copy(self) -> Disk:
-        """The same content on another disk, as a backup or a copied folder is."""
-        other = Disk(self.store_id, self._pool)
+    def copy(self, store_id: bytes | None = None) -> Disk:
+        """The same content on another disk, as a backup or a copied folder is, or in a store of its own."""
+        other = Disk(store_id or self.store_id, self._pool)
         other.generation = self.generation
         other.fsync_s, other.read_s = self.fsync_s, self.read_s
         other.arrivals = {room: list(rows) for room, rows in self.arrivals.items()}

@@ -1,9 +1,9 @@
 """One simulated run: from options to an outcome, the same each time.
 
 How it works. The scenario plans its commands; simulated time passes up to the end of the trouble, with a look at the
-bounds every STEP_S; then all is made whole, and the nodes get time to settle: until all members of each room hold the
-same and nothing waits, at most the scenario's settle_s, and a little more. Last the checkers look at what is
-there. What a machine throws ends the run, which has failed then.
+bounds every STEP_S (in a large world LARGE_STEP_S); then all is made whole, and the nodes get time to settle: until all
+members of each room hold the same and nothing waits, at most the scenario's settle_s, and a little more. Last the
+checkers look at what is there. What a machine throws ends the run, which has failed then.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from zmqchat.sim.options import Options, Outcome
 from zmqchat.sim.scenarios import SCENARIOS
 from zmqchat.sim.scenarios.scenario import Scenario
 from zmqchat.sim.watch import Watch
-from zmqchat.sim.world import World
+from zmqchat.sim.world import WATCHED_ALL_MAX, World
 
 STEP_S: Final = 0.1
+LARGE_STEP_S: Final = 1.0
 SETTLE_STEP_S: Final = 1.0
 
 
@@ -36,15 +37,17 @@ class Simulation:
     ) -> None:
         self.options = options
         self._scenario = scenario or SCENARIOS[options.scenario](options)
-        self._watch = Watch(checkers, trace)
+        self._watch = Watch([*checkers, *self._scenario.checkers()], trace)
+        self._step_s = STEP_S if options.nodes <= WATCHED_ALL_MAX else LARGE_STEP_S
         self.world = World(options, self._scenario.nodes(), self._watch, self._scenario.config)
+        self._scenario.found(self.world)
         self._scenario.plan(self.world)
         plan_faults(self.world)
 
     def run(self) -> Outcome:
         """Let it happen."""
         world = self.world
-        self._pass(self.options.duration_s, STEP_S)
+        self._pass(self.options.duration_s)
         if not world.schedule.stopped:
             world.make_whole()
             self._settle()
@@ -58,18 +61,18 @@ class Simulation:
             failed=tuple(self._watch.failed),
         )
 
-    def _pass(self, seconds: float, step_s: float) -> None:
+    def _pass(self, seconds: float) -> None:
         schedule = self.world.schedule
         begun_s = schedule.now_s
         steps = 0
         while not schedule.stopped and schedule.now_s < begun_s + seconds:
             steps += 1
-            schedule.run_until(min(begun_s + steps * step_s, begun_s + seconds))
+            schedule.run_until(min(begun_s + steps * self._step_s, begun_s + seconds))
             self._watch.step(self.world)
 
     def _settle(self) -> None:
         waited_s = 0.0
         while not self.world.schedule.stopped and waited_s < self._scenario.settle_s and not self.world.agrees():
-            self._pass(SETTLE_STEP_S, STEP_S)
+            self._pass(SETTLE_STEP_S)
             waited_s += SETTLE_STEP_S
-        self._pass(self._scenario.rest_s, STEP_S)
+        self._pass(self._scenario.rest_s)

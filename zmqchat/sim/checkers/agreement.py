@@ -60,7 +60,7 @@ class Members(Base):
                 seen = machines.data.membership.book(world.room(room)).members()
                 if world.hostile:
                     seen = [peer for peer in seen if world.is_honest(peer)]
-                missing = [peer for peer in really if peer not in seen]
+                missing = set(really).difference(seen)
                 if (missing and UNSAID.isdisjoint(world.options.faults)) or (
                     seen != really and IN_TOUCH.issuperset(world.options.faults)
                 ):
@@ -89,8 +89,8 @@ class Presence(Base):
 
     def quiet(self, world: World) -> None:
         """Every watched node looks at every other."""
-        live = world.live()
-        for node in live:
+        live = set(world.live())
+        for node in sorted(live):
             if node not in world.watched:
                 continue
             for other in range(len(world.nodes)):
@@ -114,6 +114,7 @@ class Receipts(Base):
 
     def __init__(self) -> None:
         self._rewound: set[int] = set()
+        self._found: dict[tuple[int, str], tuple[LogKey, int, dict[int, int]]] = {}
 
     def rewound(self, node: int) -> None:
         """What it was true to say of its old disk is not of the new one."""
@@ -144,10 +145,15 @@ class Receipts(Base):
             state = data.receipts.state(room, key.log, number)
             is_strict = not world.options.faults and not world.hostile
             is_hearsay = bool(world.hostile) and (machines.overlay.is_partial or machines.gaps.is_gapped)
+            before = self._found.get((node, name))
+            # Who was seen to have it has it as long as it lives.
+            found = before[2] if before is not None and before[:2] == (key, number) else {}
+            self._found[node, name] = (key, number, found)
             for peer in () if is_hearsay else state.held:
                 other = world.number_of(peer)
-                if other is None or other in world.hostile:
+                if other is None or other in world.hostile or found.get(other) == world.nodes[other].lives:
                     continue
+                found[other] = world.nodes[other].lives
                 if other not in self._rewound and _lacks(world, other, room, key, number):
                     raise CheckFailed(f"node {node} was told that node {other} holds its log up to {number}, in {name}")
             members = world.members(name) if is_quiet and not machines.overlay.is_partial else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zmqchat.sim.scenarios.chat import Chat
+from zmqchat.sim.scenarios.crowd import Crowd
 from zmqchat.sim.scenarios.gaps import Chain, Isolated, Ring, Subnets
 from zmqchat.sim.scenarios.hostile_overlay import HostileEclipse, HostileGossip
 from zmqchat.sim.scenarios.hostile_sync import HostileClocks, HostileFork, HostileFrontiers, HostileWant
@@ -32,6 +33,7 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "chain": Chain,
     "chat": Chat,
     "crashes": Crashes,
+    "crowd": Crowd,
     "forked-author": ForkedAuthor,
     "full-disk": FullDisk,
     "hostile-clocks": HostileClocks,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from zmqchat.model.config import Config
+from zmqchat.sim.checks import Checker
 from zmqchat.sim.node import NodePlan
 from zmqchat.sim.options import Options
 from zmqchat.sim.world import World
@@ -35,6 +36,13 @@ class Scenario(ABC):
     def nodes(self) -> Sequence[NodePlan]:
         """How each node begins; all of one subnet, and in the lobby, unless said otherwise."""
         return [NodePlan()] * self.options.nodes
+
+    def checkers(self) -> Sequence[Checker]:
+        """What must hold here besides what must everywhere."""
+        return ()
+
+    def found(self, world: World) -> None:  # noqa: B027  # most rooms are founded in the run itself
+        """Make what was there before the first node starts."""
 
     @abstractmethod
     def plan(self, world: World) -> None:

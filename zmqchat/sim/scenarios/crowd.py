@@ -1,0 +1,55 @@
+"""A large room of people who all come at once: what `--nodes 1000` is for.
+
+How it works. Everybody is a member of the room already, as after a night in which all machines were off (`founding`).
+All start within START_S, each knows CONTACTS others by their address, and nobody hears multicast: so the mesh grows
+from nothing to a partial one by gossip alone. Then they chat, one message every PAUSE_S in the whole room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import ClassVar, Final
+
+from zmqchat.sim.founding import found
+from zmqchat.sim.node import NodePlan
+from zmqchat.sim.scenarios.scenario import Scenario
+from zmqchat.sim.world import World
+
+ROOM: Final = "lobby"
+START_S: Final = 1.0
+CONTACTS: Final = 3
+CHAT_FROM_S: Final = 5.0
+PAUSE_S: Final = (2.0, 8.0)
+"""Between two messages of the whole room, (least, most)."""
+
+
+class Crowd(Scenario):
+    """Many people in one room, who start at once and chat."""
+
+    is_drawn: ClassVar[bool] = False
+    nodes_drawn: ClassVar[tuple[int, ...]] = (120,)
+
+    def nodes(self) -> Sequence[NodePlan]:
+        """All know a few of the others."""
+        rng, count = Random(f"{self.options.seed} crowd"), self.options.nodes
+        plans = []
+        for number in range(count):
+            others = [
+                other if other < number else other + 1
+                for other in rng.sample(range(count - 1), min(CONTACTS, count - 1))
+            ]
+            plans.append(NodePlan(rooms=(), start_s=START_S * rng.random(), contacts=tuple(others), discovers=False))
+        return plans
+
+    def found(self, world: World) -> None:
+        """All are in the room."""
+        found(world, ROOM)
+
+    def plan(self, world: World) -> None:
+        """One message after the other, each by somebody."""
+        at_s, number = CHAT_FROM_S, 0
+        while at_s < self.options.duration_s:
+            number += 1
+            world.at(at_s, world.say, world.rng.choice(world.honest), ROOM, f"text {number}")
+            at_s += PAUSE_S[0] + (PAUSE_S[1] - PAUSE_S[0]) * world.rng.random()
