@@ -77,7 +77,8 @@ GRAFT_MIN_S = 0.08
 """How long an announced batch may take to come by the tree; at least 3 round trips, as DESIGN 6 has it."""
 
 ANNOUNCE_S = 0.02
-"""How long names wait for more of them: one frame for what a burst relays."""
+"""How long names wait for more of them: one frame for what a burst relays. The larger id of the two ends of a link
+waits once more: whoever was told of a batch need not tell of it, unless far fewer hops led to it."""
 
 OPTIMISE_HOPS = 4
 """How many hops fewer a lazy link must promise."""
