@@ -100,8 +100,7 @@ def test_whoever_tells_of_a_batch_is_not_told_of_it() -> None:
     net.add(40, True)
     net.random_mesh(8)
     settle(net, 6)
-    lazy_ends = len(net.delays) - 2 * 39
-    before = net.sent("IHave")
+    lazy_ends, before = len(net.delays) - 2 * 39, net.sent("IHave")
     settle(net, 1)
     assert lazy_ends / 2 <= net.sent("IHave") - before < 0.75 * lazy_ends
 
