@@ -298,8 +298,8 @@ def test_interest_of_the_unlinked_is_not_noted(net: FakeNet) -> None:
     """A frame that comes after the link is gone changes nothing."""
     ann = joined(net, "ann")
     nobody = Author("nobody")
-    ann.data.interests.frames[type(decode(ann.data.interests.frame()))](
-        nobody.peer, decode(ann.data.interests.frame()), ann.instant()
+    ann.data.interests.frames[type(decode(ann.data.interests.frames_told()[0]))](
+        nobody.peer, decode(ann.data.interests.frames_told()[0]), ann.instant()
     )
     assert not ann.data.interests.is_linked(nobody.peer) and ann.data.interests.linked() == []
     ann.handle(

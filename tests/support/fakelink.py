@@ -47,6 +47,7 @@ from zmqchat.protocol.facts import (
     TimerFired,
 )
 from zmqchat.protocol.gaps import Gaps
+from zmqchat.protocol.keepers import Choice
 from zmqchat.protocol.machine import (
     OVERLAY_FEATURE,
     MeshSwitched,
@@ -95,6 +96,7 @@ class FakeNode:
         moved: bool = False,
         power_lost: bool = False,
         features: tuple[str, ...] = (OVERLAY_FEATURE, GAPS_FEATURE),
+        choice: Choice | None = None,
     ) -> None:
         self.net = net
         self.features = features
@@ -132,6 +134,7 @@ class FakeNode:
             is_partial=lambda: self.partial,
             is_live=lambda peer: peer in net.nodes and net.nodes[peer].alive,
             gaps=self.gap_machine,
+            choice=choice,
         )
         links = FakeLinks()
         self.mesh = Mesh((self.gap_machine, *self.data.machines, links), cast(Peers, links), cast(Presence, links))
@@ -141,6 +144,7 @@ class FakeNode:
             frontiers=[(room, key, row) for (room, key), row in store.frontiers.items()],
             next_arrivals=store.next_arrivals(),
             members=store.tables.get("members", {}).items(),
+            kept=store.tables.get("kept", {}).items(),
             own_log=store.tables.get("meta", {}).get(OWN_LOG_ROW),
             moved=moved,
             power_lost=power_lost,

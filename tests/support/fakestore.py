@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zmqchat.model.ids import LogKey, RoomId
-from zmqchat.protocol.effects import LoadRange, PutArrival, PutBatch, PutFrontier, PutRow, Store
+from zmqchat.protocol.effects import DropBatch, LoadRange, PutArrival, PutBatch, PutFrontier, PutRow, Store
 from zmqchat.protocol.facts import Fact, RangeLoaded, Stored, StoreFailed
 
 
@@ -36,9 +36,12 @@ class FakeStore:
             self._write(write)
         return Stored(token=store.token)
 
-    def _write(self, write: PutBatch | PutArrival | PutFrontier | PutRow) -> None:
+    def _write(self, write: PutBatch | PutArrival | PutFrontier | PutRow | DropBatch) -> None:
         if isinstance(write, PutBatch):
             self.batches.setdefault((write.room, write.key), {})[write.end] = write
+        elif isinstance(write, DropBatch):
+            dropped = self.batches[(write.room, write.key)].pop(write.end)
+            assert (dropped.first, dropped.sealed_at) == (write.first, write.sealed_at), "another batch"
         elif isinstance(write, PutArrival):
             rows = self.arrivals.setdefault(write.room, [])
             if rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from zmqchat.model.errors import BadConfig
-from zmqchat.model.limits import FULL_MESH_AGAIN_MEMBERS, FULL_MESH_MEMBERS_MAX, NEIGHBOURS
+from zmqchat.model.limits import FULL_MESH_AGAIN_MEMBERS, FULL_MESH_MEMBERS_MAX, KEPT_MIB, NEIGHBOURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,12 @@ class Config:
     neighbours                links that a node strives for in a partial mesh (it has 3/4 to 3/2 of this)
     shuffle_interval_s        how often it exchanges contacts with a random node
     visit_interval_s          how often its link to a random member of the whole mesh is another one
+    keeps                     whether this node keeps rooms that it is not in for those who are
+    keeper_mib                how much of them at most, in MiB
+    keeper_days               and for how long
+    keeper_known_s            only who has been known for this long is a keeper
+    keeper_round_s            how often it is looked at who the keepers are
+    keeper_patience_s         how long one must have been missed before another takes its place
     exchange_dials            whether addresses that peers tell are dialled (else only our own findings are)
     """
 
@@ -77,6 +83,12 @@ class Config:
     neighbours: int = NEIGHBOURS
     shuffle_interval_s: float = 30.0
     visit_interval_s: float = 60.0
+    keeps: bool = True
+    keeper_mib: float = KEPT_MIB
+    keeper_days: float = 30.0
+    keeper_known_s: float = 600.0
+    keeper_round_s: float = 15.0
+    keeper_patience_s: float = 60.0
     exchange_dials: bool = True
 
     def __post_init__(self) -> None:

@@ -72,7 +72,10 @@ FAR_BYTES_MAX: Final = 4 * MIB
 """Bytes of the same, a peer."""
 
 ROOMS_MAX: Final = 4_096
-"""Rooms this node is in; equals the feed topics that a peer may subscribe to."""
+"""Rooms this node is in."""
+
+KEPT_ROOMS_MAX: Final = 1_024
+"""Rooms that this node is a keeper of: whoever makes up rooms makes others compare them, 60 B and a hash each."""
 
 MEMBERS_PER_ROOM_MAX: Final = 20_000
 """Members remembered a room; identities are free in an open mesh."""
@@ -117,7 +120,7 @@ HAVE_BYTES_PER_S_MAX: Final = 256 * KIB
 log's acknowledgements take 20 KiB; each says all that those before it said, and an author asks where none came.
 The longest that is well-formed has half of it."""
 
-FEED_TOPICS_PER_PEER_MAX: Final = ROOMS_MAX
+FEED_TOPICS_PER_PEER_MAX: Final = ROOMS_MAX + KEPT_ROOMS_MAX
 """Feed topics a peer may hold: XPUB keeps 1.1 KB each, under no high-water mark."""
 
 FEED_TOPICS_PER_S_MAX: Final = 200
@@ -316,6 +319,26 @@ SUMMARY_ENTRIES_MAX: Final = 2_048
 
 REPAIR_BYTES_PER_S_MAX: Final = 256 * MIB
 """Bytes of repair that a peer is sent a second: bounds a looping asker, and is above what a LAN carries."""
+
+# Keepers -----------------------------------------------------------------------------------------
+
+KEEPERS: Final = 3
+"""Nodes outside a room that keep it for others: with fewer, two machines switched off at night lose what was said."""
+
+KEEPER_ROOMS_PER_ROUND_MAX: Final = 64
+"""Rooms taken up in one round: a keeper's end must not make the next one ask for a thousand rooms at once."""
+
+KEEPER_LOOKS_PER_ROUND_MAX: Final = 20_000
+"""Members looked at in one round to find out whether we are a keeper, about 1 µs each."""
+
+KEPT_MIB: Final = 256.0
+"""Default of what a node keeps for others, in MiB; of more, the oldest goes first."""
+
+KEPT_BATCH_BYTES: Final = 256
+"""What a batch counts of it beside its own bytes: the rows that tell where it is."""
+
+KEPT_LOGS_MAX: Final = 16_384
+"""Logs kept for others, about 1 KB of memory each; further ones are not taken."""
 
 # Store -------------------------------------------------------------------------------------------
 

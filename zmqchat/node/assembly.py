@@ -44,6 +44,7 @@ def _kept(store: MessageStore) -> Kept:
         frontiers=frontiers,
         next_arrivals={room: store.next_arrival(room) for room in sorted(known)},
         members=store.rows("members"),
+        kept=store.rows("kept"),
         own_log=store.get("meta", OWN_LOG_ROW),
         moved=info.moved,
         power_lost=not info.clean and not info.same_boot,

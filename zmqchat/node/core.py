@@ -198,7 +198,7 @@ class Core:
         if until == "held":
             return len(state.held) >= copies
         if until == "delivered":
-            return not state.pending and bool(state.held)
+            return not state.pending and bool(state.delivered)
         live = {*state.delivered, *state.pending}
         return bool(state.read) and live <= set(state.read)
 
@@ -216,10 +216,12 @@ class Core:
     def receipts_of(self, room: RoomId, message: MessageId) -> Receipts:
         """Who has an own message, as peers."""
         state = self.data.receipts.state(room, message.log, message.number)
+        inside = tuple(peer for peer in state.held if not self.data.is_outside(room, peer))
         return Receipts(
-            tuple(self.peer(peer, room) for peer in state.held),
+            tuple(self.peer(peer, room) for peer in inside),
             tuple(self.peer(peer, room) for peer in state.pending),
             tuple(self.peer(peer, room) for peer in state.read),
+            tuple(self.peer(peer, room) for peer in state.held if peer not in inside),
         )
 
     async def linger(self, timeout_s: float) -> bool:
@@ -284,7 +286,7 @@ class Core:
 
     def peers_in(self, room: RoomId) -> list[Peer]:
         """Linked peers that are in a room."""
-        return [self.peer(peer, room) for peer in self.data.interests.peers_in(room)]
+        return [self.peer(peer, room) for peer in self.data.interests.members_in(room)]
 
     def open_room(self, room: RoomId, name: str) -> Room:
         """The room's object, made at the first call."""

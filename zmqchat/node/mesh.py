@@ -49,7 +49,8 @@ class MeshNode:
     slow       too far behind to be sent messages: it fetches them later
     lacks      about how many messages of ours, of rooms that both are in, it is not known to hold; None where it is
                not known
-    keeps      how many of our rooms it keeps for those who are away, without being in them
+    keeps      how many of our rooms it keeps for those who are away, without being in them; of this node itself, how
+               many rooms of others
     """
 
     id: PeerId
@@ -178,7 +179,7 @@ def _surveyed(core: Core, members: Iterable[PeerId]) -> set[tuple[PeerId, PeerId
 def _rooms_of(core: Core) -> Mapping[PeerId, Sequence[RoomId]]:
     rooms: dict[PeerId, list[RoomId]] = {}
     for room in core.data.ledger.joined_rooms():
-        for peer in {*core.data.membership.book(room).members(), *core.data.interests.peers_in(room)}:
+        for peer in {*core.data.membership.book(room).members(), *core.data.interests.members_in(room)}:
             rooms.setdefault(peer, []).append(room)
     return rooms
 
@@ -196,7 +197,16 @@ def _pair(one: PeerId, other: PeerId) -> tuple[PeerId, PeerId]:
 
 def _own(core: Core, address: str) -> MeshNode:
     host = address.rpartition(":")[0].strip("[]")
-    return MeshNode(core.me, core.name, is_self=True, hops=0, address=address, subnet=subnet_of(host), lacks=0)
+    return MeshNode(
+        core.me,
+        core.name,
+        is_self=True,
+        hops=0,
+        address=address,
+        subnet=subnet_of(host),
+        lacks=0,
+        keeps=len(core.data.keeping.rooms()),
+    )
 
 
 def _node(look: _Look, peer: PeerId) -> MeshNode:
@@ -221,4 +231,5 @@ def _node(look: _Look, peer: PeerId) -> MeshNode:
         rtt_s=known.rtt_s,
         slow=core.data.broadcast.is_slow(peer) or core.data.fanout.is_lazy(peer),
         lacks=_lacks(look, peer),
+        keeps=len(core.data.interests.kept_by(peer).intersection(core.data.ledger.joined_rooms())),
     )

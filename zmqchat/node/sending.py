@@ -35,7 +35,9 @@ class Sent:
     that did not look like one): then they count again once they have both.
 
     id         its id, the same on every node
-    delivered  the peers that have it on their disk, as far as they have told
+    delivered  the members that have it on their disk, as far as they have told
+    keepers    nodes that are not in the room, and have it on their disk for those who are
+    held       both: whoever has it, so that this node may be switched off
     pending    members that were live when it was stored and have not told that they have it
     read       the members that told that they have read it
     """
@@ -48,13 +50,19 @@ class Sent:
 
     @property
     def delivered(self) -> tuple[Peer, ...]:
-        """The peers that have it on their disk."""
+        """The members that have it on their disk."""
         return self._room.receipts_of(self.id).delivered
 
     @property
     def held(self) -> tuple[Peer, ...]:
-        """The same: the peers that hold it, so that this node may be switched off."""
-        return self.delivered
+        """All that have it on their disk, members and keepers, so that this node may be switched off."""
+        receipts = self._room.receipts_of(self.id)
+        return (*receipts.delivered, *receipts.keepers)
+
+    @property
+    def keepers(self) -> tuple[Peer, ...]:
+        """Nodes that are not in the room and have it on their disk for those who are."""
+        return self._room.receipts_of(self.id).keepers
 
     @property
     def pending(self) -> tuple[Peer, ...]:

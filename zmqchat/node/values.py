@@ -52,11 +52,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """Who has one of our messages: on disk, not yet, and read."""
+    """Who has one of our messages: on disk, not yet, read, and on disk for others without being in the room."""
 
     delivered: tuple[Peer, ...] = ()
     pending: tuple[Peer, ...] = ()
     read: tuple[Peer, ...] = ()
+    keepers: tuple[Peer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from zmqchat.protocol.exchange import Exchange
 from zmqchat.protocol.faultcounts import FaultCounts
 from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.inquiry import Inquiry
+from zmqchat.protocol.keepers import DECLINES, Keepers
 from zmqchat.protocol.liveness import Liveness
 from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.mesh import Mesh
@@ -38,7 +39,7 @@ from zmqchat.protocol.survey import Survey
 class Kept:
     """What a store holds at start; what is left out is a fresh store's.
 
-    rooms, members  rows of these tables, the rooms' keys as RoomId
+    rooms, members, kept  rows of these tables, the rooms' keys as RoomId
     frontiers       packed frontiers by room and log
     next_arrivals   by room, the number after its last arrival (absent: it has none)
     own_log         the row of table `meta` under OWN_LOG_ROW
@@ -50,6 +51,7 @@ class Kept:
     frontiers: Iterable[tuple[RoomId, LogKey, bytes]] = ()
     next_arrivals: Mapping[RoomId, int] = field(default_factory=dict)
     members: Iterable[tuple[bytes, bytes]] = ()
+    kept: Iterable[tuple[bytes, bytes]] = ()
     own_log: bytes | None = None
     moved: bool = False
     power_lost: bool = False
@@ -82,6 +84,7 @@ class Machines:
             frontiers=kept.frontiers,
             next_arrivals=kept.next_arrivals,
             members=kept.members,
+            kept=kept.kept,
             own_log=kept.own_log,
             moved=kept.moved,
             power_lost=kept.power_lost,
@@ -109,6 +112,7 @@ def assemble(
     def is_valid_peer(peer: PeerId) -> bool:
         return me.curve_key(peer) is not None
 
+    features = me.features if config.keeps else (*me.features, DECLINES)
     roster = Roster(
         me.mesh,
         crypto,
@@ -116,7 +120,7 @@ def assemble(
         rng,
         is_valid_peer,
         pool=pool,
-        features=me.features,
+        features=features,
         lacking=lambda member: gaps.lacking(member),
     )
     liveness = Liveness(me.peer, config, roster)
@@ -149,6 +153,7 @@ def assemble(
         is_partial=is_partial,
         is_live=roster.is_live,
         gaps=gaps,
+        choice=Keepers(me.peer, config, roster) if config.keeps else None,
     )
     net: tuple[Machine, ...] = (admission, peers, overlay, reach, presence, exchange, inquiry, survey, faults)
     advertising = Advertising(me.peer, is_partial, lambda: roster.live_count)

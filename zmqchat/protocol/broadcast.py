@@ -252,7 +252,7 @@ class Broadcast(Machine):
                 self._forward_over_gaps(name, batch, hops, peer, at)
             else:
                 self._forward(name, batch.room, raw, hops, peer, at)
-        if self._ledger.is_joined(batch.room):
+        if self._ledger.is_shared(batch.room):
             self.outbox.append(BatchReceived(peer=peer, raw=raw, pushed=True, batch=batch))
         for other, other_hops in awaited.hops.items() if awaited is not None else ():
             self._optimise(seen, other, other_hops, at)
@@ -333,7 +333,7 @@ class Broadcast(Machine):
                 self._send_or_announce(peer, batch.room, name, relay_frame(1, batch.raw), 0, at)
 
     def _is_in(self, peer: PeerId, room: RoomId) -> bool:
-        return room in self._interests.rooms_of(peer)
+        return self._interests.takes_part(peer, room)
 
     def _send_or_announce(
         self, peer: PeerId, room: RoomId, name: bytes, payload: bytes, hops: int, at: Instant

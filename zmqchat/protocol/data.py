@@ -15,6 +15,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.committing import Committing
+from zmqchat.protocol.custody import Custody
 from zmqchat.protocol.delivery import Delivery
 from zmqchat.protocol.fanout import Fanout
 from zmqchat.protocol.fetching import Fetching
@@ -22,6 +23,8 @@ from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.haves import Haves
 from zmqchat.protocol.intake import Intake
 from zmqchat.protocol.interests import Interests
+from zmqchat.protocol.keepers import Choice, Nobody
+from zmqchat.protocol.keeping import Keeping
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.membership import Membership
@@ -29,6 +32,7 @@ from zmqchat.protocol.merging import Merging
 from zmqchat.protocol.ownlog import OwnLog
 from zmqchat.protocol.publishing import Publishing
 from zmqchat.protocol.receipts import Receipts
+from zmqchat.protocol.reopening import Reopening
 from zmqchat.protocol.serving import Serving
 from zmqchat.protocol.sync import Sync
 
@@ -42,6 +46,7 @@ class DataMachines:
     is_partial  whether this node keeps links to a part of the mesh only
     is_live  whether a node that we are not linked to is known to live; asked where not all are linked
     gaps     who of a full mesh can't reach whom
+    choice   tells which rooms of others are ours to keep; None for none
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class DataMachines:
         is_partial: Callable[[], bool] = lambda: False,
         is_live: Callable[[PeerId], bool] = lambda _peer: False,
         gaps: Gaps,
+        choice: Choice | None = None,
     ) -> None:
         me = crypto.peer
         self.clock = HybridClock()
@@ -64,19 +70,22 @@ class DataMachines:
         self.interests = Interests(self.ledger)
         self.own_log = OwnLog(config, self.ledger, rng)
         self.publishing = Publishing(crypto, self.clock, self.ledger, self.own_log, entropy)
-        self.intake = Intake(crypto, self.clock, self.ledger, tokens, self.interests.is_linked)
-        self.fetching = Fetching(config, self.ledger, self.interests)
+        self.reopening = Reopening(crypto, self.ledger, tokens, self.interests)
+        self.custody = Custody(config, self.ledger, tokens, self.reopening.open)
+        self.intake = Intake(crypto, self.clock, self.ledger, tokens, self.interests.is_linked, self.custody.takes)
+        self.fetching = Fetching(config, self.ledger, self.interests, self.custody.takes_log)
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
         self.membership = Membership(me, name, config, self.ledger, self.publishing)
         self._is_partial, self._is_live, self._gaps = is_partial, is_live, gaps
-        self.receipts = Receipts(self.ledger, self.live_in)
+        self.receipts = Receipts(self.ledger, self.live_in, self.is_outside)
         self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial, gaps)
         self.haves = Haves(me, config, self.ledger, self.interests, rtt_s, self._is_told_late)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, tokens)
-        sources = (self.publishing, self.intake, self.delivery, self.membership)
+        self.keeping = Keeping(config, self.ledger, self.interests, choice or Nobody())
+        sources = (self.publishing, self.intake, self.delivery, self.membership, self.reopening, self.custody)
         self.committing = Committing(self.ledger, sources, tokens)
         self.machines: tuple[Machine, ...] = (
             self.interests,
@@ -93,6 +102,9 @@ class DataMachines:
             self.sync,
             self.fetching,
             self.serving,
+            self.keeping,
+            self.reopening,
+            self.custody,
             self.committing,
         )
 
@@ -102,15 +114,21 @@ class DataMachines:
 
     def live_in(self, room: RoomId) -> tuple[PeerId, ...]:
         """The other members of a room that are live, sorted: those that are linked, and all where not all can be."""
-        linked = self.interests.peers_in(room)
+        linked = self.interests.members_in(room)
         if not self._is_partial() and not self._gaps.is_gapped:
             return linked
         members = self.membership.book(room).members()
         return tuple(sorted({*linked, *(peer for peer in members if peer != self.ledger.me and self._is_live(peer))}))
 
     def lonely_rooms(self) -> list[RoomId]:
-        """Our rooms that no linked peer is in, sorted."""
-        return [room for room in self.ledger.joined_rooms() if not self.interests.peers_in(room)]
+        """The rooms that we are in or keep, and no linked peer is in, sorted."""
+        return [room for room in self.ledger.shared_rooms() if not self.interests.members_in(room)]
+
+    def is_outside(self, room: RoomId, peer: PeerId) -> bool:
+        """Whether a peer is in this room neither by what it tells over its link nor by anything said there."""
+        if peer in self.interests.members_in(room):
+            return False
+        return self.membership.book(room)[peer].at == 0
 
     def restore(
         self,
@@ -119,6 +137,7 @@ class DataMachines:
         frontiers: Iterable[tuple[RoomId, LogKey, bytes]] = (),
         next_arrivals: Mapping[RoomId, int] | None = None,
         members: Iterable[tuple[bytes, bytes]] = (),
+        kept: Iterable[tuple[bytes, bytes]] = (),
         own_log: bytes | None = None,
         moved: bool = False,
         power_lost: bool = False,
@@ -126,7 +145,7 @@ class DataMachines:
     ) -> list[str]:
         """Take up what the store holds, before NodeStarted; what is damaged is named in the answer.
 
-        rooms, members  rows of these tables, the rooms' keys as RoomId
+        rooms, members, kept  rows of these tables, the rooms' keys as RoomId
         frontiers       packed frontiers by room and log
         next_arrivals   by room, the number after its last arrival (absent: it has none)
         own_log         the row of table `meta` under OWN_LOG_ROW; None in a fresh store
@@ -135,5 +154,6 @@ class DataMachines:
         """
         damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {})
         self.membership.restore(members)
+        self.custody.restore(kept)
         self.own_log.restore(own_log, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
         return damaged

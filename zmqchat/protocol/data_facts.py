@@ -90,8 +90,22 @@ class RoomLeft(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustodyBegun(Fact):
+    """We are a keeper of this room from now on."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustodyEnded(Fact):
+    """We are a keeper of this room no more, as others are, or as we are in it now."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterestTold(Fact):
-    """A linked peer said which rooms it is in; `added` are those of ours that are new."""
+    """A linked peer said which rooms it is in, or keeps; `added` are those of ours that are new."""
 
     peer: PeerId
     added: tuple[RoomId, ...]

@@ -171,7 +171,7 @@ class Delivery(Machine):
 
     def _up_to_date(self, fact: UpToDate, at: Instant) -> None:
         room = self._ledger.rooms[fact.room]
-        if room.up_to_date_at is None:
+        if room.joined and room.up_to_date_at is None:
             room.up_to_date_at = hlc_of(at.wall_ms)
 
     # Committing --------------------------------------------------------------------------------

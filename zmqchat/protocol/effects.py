@@ -192,7 +192,18 @@ class PutRow:
     value: bytes | None
 
 
-Write = PutBatch | PutArrival | PutFrontier | PutRow
+@dataclass(frozen=True, slots=True)
+class DropBatch:
+    """Forget the batch under (room, key, end) and its timeline row; nothing that arrived points to it."""
+
+    room: RoomId
+    key: LogKey
+    first: int
+    end: int
+    sealed_at: int
+
+
+Write = PutBatch | PutArrival | PutFrontier | PutRow | DropBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

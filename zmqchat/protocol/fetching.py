@@ -18,6 +18,7 @@ When everything that linked peers offered of a compared room is here, UpToDate s
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zmqchat.history.ranges import Span, without
@@ -29,6 +30,7 @@ from zmqchat.protocol.data_facts import (
     BatchReceived,
     BatchSettled,
     BehindPeer,
+    CustodyEnded,
     ExchangeEnded,
     LogOffered,
     RoomLeft,
@@ -90,8 +92,11 @@ class Fetching(Machine):
 
     timer = "fetching"
 
-    def __init__(self, config: Config, ledger: Ledger, interests: Interests) -> None:
+    def __init__(
+        self, config: Config, ledger: Ledger, interests: Interests, takes_log: Callable[[RoomId, LogKey], bool]
+    ) -> None:
         super().__init__()
+        self._takes_log = takes_log
         self._config = config
         self._ledger = ledger
         self._interests = interests
@@ -109,6 +114,7 @@ class Fetching(Machine):
             ExchangeEnded: self._exchange_ended,
             PeerUnlinked: self._unlinked,
             RoomLeft: self._room_left,
+            CustodyEnded: self._custody_ended,
             TimerFired: self._timer_fired,
         }
         self.frames = {Page: self._page}
@@ -118,9 +124,11 @@ class Fetching(Machine):
         return (room, key) in self._wanted
 
     def missing(self) -> int:
-        """About how many events linked peers are known to hold that are not here yet, in all rooms."""
+        """About how many events linked peers are known to hold that are not here yet, in all rooms that we are in."""
         count = 0
         for place, wanted in self._wanted.items():
+            if not self._ledger.is_joined(place[0]):
+                continue
             held = self._held(place)
             lefts = (without(spans, held) for spans in wanted.spans.values())
             count += max((sum(end - first for first, end in left) for left in lefts), default=0)
@@ -142,12 +150,12 @@ class Fetching(Machine):
     # Offers ------------------------------------------------------------------------------------
 
     def _offered(self, fact: LogOffered, at: Instant) -> None:
-        if self._ledger.is_joined(fact.room):
+        if self._ledger.is_shared(fact.room):
             frontier = self._ledger.rooms[fact.room].frontier
             self._want(fact.peer, fact.room, fact.key, frontier.missing(fact.key, fact.ranges, fact.floor), at)
 
     def _behind(self, fact: BehindPeer, at: Instant) -> None:
-        if self._ledger.is_joined(fact.room):
+        if self._ledger.is_shared(fact.room):
             frontier = self._ledger.frontier(fact.room, fact.key)
             floor, held = (0, []) if frontier is None else (frontier.floor, frontier.held())
             self._want(fact.peer, fact.room, fact.key, without([(floor, fact.end)], held), at)
@@ -160,6 +168,8 @@ class Fetching(Machine):
                 self._forget_if_done(place, wanted)
             return
         if not self._interests.is_linked(peer) or (wanted is None and len(self._wanted) >= WANTED_LOGS_MAX):
+            return
+        if wanted is None and not self._takes_log(room, key):
             return
         if wanted is None:
             wanted = self._wanted[place] = _Wanted()
@@ -201,7 +211,9 @@ class Fetching(Machine):
         if not spans:
             return False
         room, key = place
-        newest_first = self._ledger.rooms[room].latest_first
+        entry = self._ledger.rooms[room]
+        # A keeper may have no room for all of it, and begins with what is still to be spread.
+        newest_first = entry.latest_first or not entry.joined
         first, end = spans[-1] if newest_first else spans[0]
         if len(wanted.spans) > 1:
             first, end = (
@@ -328,7 +340,11 @@ class Fetching(Machine):
                 self._forget_if_done(place, wanted)
         self._schedule(at)
 
-    def _room_left(self, fact: RoomLeft, at: Instant) -> None:
+    def _custody_ended(self, fact: CustodyEnded, at: Instant) -> None:
+        if not self._ledger.is_joined(fact.room):
+            self._room_left(fact, at)
+
+    def _room_left(self, fact: RoomLeft | CustodyEnded, at: Instant) -> None:
         for place in [place for place in self._wanted if place[0] == fact.room]:
             del self._wanted[place]
         self._compared.pop(fact.room, None)

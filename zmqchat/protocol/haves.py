@@ -136,15 +136,16 @@ class Haves(Machine):
         due.sent_s = at.now_s
 
     def entries(self, room: RoomId, keys: list[LogKey]) -> list[HaveEntry]:
-        """What we hold of these logs from their floor on without a gap."""
-        ends = [(key, self._ledger.contiguous_end(room, key)) for key in keys]
-        return [HaveEntry(key.author, key.log, key.branch, end) for key, end in ends if end]
+        """What we hold of these logs from their floor on without a gap; nothing of what ends at its floor."""
+        logs = [(key, self._ledger.frontier(room, key)) for key in keys]
+        ends = [(key, log.contiguous_end) for key, log in logs if log is not None and log.contiguous_end > log.floor]
+        return [HaveEntry(key.author, key.log, key.branch, end) for key, end in ends]
 
     # Hearing -----------------------------------------------------------------------------------
 
     def _told(self, peer: PeerId, frame: Have, at: Instant) -> None:
         due = self._due.get(peer)
-        if due is None or frame.holder != peer or not self._ledger.is_joined(frame.room):
+        if due is None or frame.holder != peer or not self._ledger.is_shared(frame.room):
             return
         for entry in frame.entries:
             key = LogKey(entry.author, entry.log, entry.branch)

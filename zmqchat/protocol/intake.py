@@ -11,6 +11,7 @@ its place (history/frontier, history/forks):
                             FULL         it waits in the far buffer of its sender until its log moves;
                                          requests that it came by are settled, as there is no end to that wait
                             LOGS_FULL    refused: DENIED to the sender and the author
+                            not asked    what is only kept for others may be too old or too much (custody)
 
 Blame: who sends what does not verify is at fault, whoever wrote it, as each node verifies before it
 stores. What only another order of arrival could have told (forks, limits) is nobody's fault.
@@ -32,7 +33,15 @@ from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import BATCH_BYTES_MAX, FAR_BATCHES_MAX, FAR_BYTES_MAX, MIB
 from zmqchat.protocol.data_effects import LogDenied, LogForked
-from zmqchat.protocol.data_facts import BatchHeld, BatchReceived, BatchSettled, CommitWanted, ForkGrew, OwnLogAhead
+from zmqchat.protocol.data_facts import (
+    BatchHeld,
+    BatchReceived,
+    BatchSettled,
+    CommitWanted,
+    CustodyEnded,
+    ForkGrew,
+    OwnLogAhead,
+)
 from zmqchat.protocol.effects import Effect, LoadRange
 from zmqchat.protocol.facts import Fact, Instant, RangeLoaded
 from zmqchat.protocol.ledger import Group, Ledger
@@ -94,6 +103,7 @@ class Intake(Machine):
         ledger: Ledger,
         tokens: Iterator[int],
         is_linked: Callable[[PeerId], bool],
+        takes: Callable[[Batch, bool, Instant], bool],
     ) -> None:
         super().__init__()
         self._crypto = crypto
@@ -101,6 +111,7 @@ class Intake(Machine):
         self._ledger = ledger
         self._tokens = tokens
         self._is_linked = is_linked
+        self._takes = takes
         self._waiting: deque[_Item] = deque()
         self._waiting_bytes = 0
         self._under_way: list[_Item] = []
@@ -112,6 +123,7 @@ class Intake(Machine):
             BatchReceived: self._received,
             RangeLoaded: self._loaded,
             PeerUnlinked: self._unlinked,
+            CustodyEnded: self._custody_ended,
         }
         self.frames = {Denied: self._denied_by}
 
@@ -156,7 +168,7 @@ class Intake(Machine):
             self._refuse(fact, header)
             return
         too_much = self._waiting_bytes + len(raw) > QUEUE_BYTES_MAX
-        if not self._ledger.is_joined(header.room) or too_much:
+        if not self._ledger.is_shared(header.room) or too_much:
             self._settle(fact, kept=False)
             return
         batch = fact.batch or open_batch(raw, self._crypto)
@@ -181,6 +193,13 @@ class Intake(Machine):
         if len(self._seen) > SEEN_MAX:
             self._seen.pop(next(iter(self._seen)))
 
+    def _custody_ended(self, fact: CustodyEnded, _at: Instant) -> None:
+        """What was seen of a room while it was kept for others may have been let go of."""
+        self._ledger.rooms[fact.room].frontier.forget_recent()
+        for signature, seen in list(self._seen.items()):
+            if isinstance(seen, tuple) and seen[0] == fact.room:
+                del self._seen[signature]
+
     def _refuse(self, fact: BatchReceived, fault: Fault) -> None:
         self.outbox.append(PeerFaulted(peer=fact.peer, fault=fault))
         self._settle(fact, kept=False)
@@ -197,6 +216,9 @@ class Intake(Machine):
         while self._waiting and group.size_bytes < bytes_max:
             item = self._waiting.popleft()
             self._waiting_bytes -= len(item.batch.raw)
+            if not self._takes(item.batch, item.live, at):
+                self._give_up(item, group.notes)
+                continue
             placement = group.place(item.batch, item.loaded)
             if placement.outcome is Outcome.PLACED:
                 self._placed(item, placement, group, at)
@@ -209,7 +231,7 @@ class Intake(Machine):
         group.keep(batch, placement, item.peer, live)
         self._clock.observe(batch.sealed_at, at.wall_ms)
         self._under_way.append(item)
-        if placement.forked:
+        if placement.forked and self._ledger.is_joined(batch.room):
             group.notes.append(LogForked(room=batch.room, key=placement.key))
             if self._ledger.is_current(placement.key):
                 group.notes.append(OwnLogAhead(peer=item.peer, proven=True))

@@ -20,7 +20,7 @@ from zmqchat.history.frontier import Load, LogFrontier, Outcome, Placement, Room
 from zmqchat.history.ranges import Link
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.data_facts import StoredBatch
-from zmqchat.protocol.effects import Deliver, Effect, PutArrival, PutBatch, PutFrontier, PutRow, Write
+from zmqchat.protocol.effects import Deliver, DropBatch, Effect, PutArrival, PutBatch, PutFrontier, PutRow, Write
 from zmqchat.protocol.facts import Fact
 
 FIRST_ARRIVAL = 1
@@ -28,6 +28,8 @@ FIRST_ARRIVAL = 1
 
 _JOINED = 1
 _LATEST_FIRST = 2
+_KEPT = 4
+_KEEPING = 8
 _ROW_VERSION = 1
 
 
@@ -35,6 +37,8 @@ _ROW_VERSION = 1
 class RoomLedger:
     """One room.
 
+    kept           we hold it for others only, and were never in it ourselves; no name is known of it
+    keeping        we are one of its keepers now: what is said there is taken in
     frontier       what is durable of it
     next_arrival   the arrival number of what becomes deliverable next
     up_to_date_at  the clock value at which nothing that peers hold was missing here; None before
@@ -45,6 +49,8 @@ class RoomLedger:
     name: str = ""
     joined: bool = False
     latest_first: bool = False
+    kept: bool = False
+    keeping: bool = False
     frontier: RoomFrontier = field(default_factory=RoomFrontier)
     next_arrival: int = FIRST_ARRIVAL
     up_to_date_at: int | None = None
@@ -53,7 +59,13 @@ class RoomLedger:
     def row(self) -> bytes:
         """The row of table `rooms`."""
         flags = (_JOINED if self.joined else 0) | (_LATEST_FIRST if self.latest_first else 0)
+        flags |= (_KEPT if self.kept else 0) | (_KEEPING if self.keeping else 0)
         return bytes((_ROW_VERSION, flags)) + self.name.encode()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether we take in what is said there, and give it to others."""
+        return self.joined or self.keeping
 
     @property
     def reads_latest(self) -> bool:
@@ -74,6 +86,7 @@ class Ledger:
         self.version = 0
         self.rooms: dict[RoomId, RoomLedger] = {}
         self._joined: list[RoomId] = []
+        self._shared: list[RoomId] = []
 
     def restore(
         self,
@@ -93,6 +106,7 @@ class Ledger:
             if len(row) >= 2 and row[0] == _ROW_VERSION:
                 entry.joined = bool(row[1] & _JOINED)
                 entry.latest_first = bool(row[1] & _LATEST_FIRST)
+                entry.kept, entry.keeping = bool(row[1] & _KEPT), bool(row[1] & _KEEPING)
                 entry.name = row[2:].decode(errors="replace")
             else:
                 damaged.append(f"room {room.hex()}")
@@ -108,15 +122,16 @@ class Ledger:
         return damaged
 
     def room(self, room: RoomId) -> RoomLedger:
-        """The entry of a room, made where there is none; only for rooms of ours."""
+        """The entry of a room, made where there is none; only for rooms that we are in or keep."""
         entry = self.rooms.get(room)
         if entry is None:
             entry = self.rooms[room] = RoomLedger(room)
         return entry
 
     def rooms_changed(self) -> None:
-        """Rooms were joined or left."""
+        """Rooms were joined or left, or are kept or not."""
         self._joined = sorted(room for room, entry in self.rooms.items() if entry.joined)
+        self._shared = sorted(room for room, entry in self.rooms.items() if entry.is_shared)
 
     def joined_rooms(self) -> list[RoomId]:
         """The rooms that we are in, sorted."""
@@ -126,6 +141,15 @@ class Ledger:
         """Whether we are in this room."""
         entry = self.rooms.get(room)
         return entry is not None and entry.joined
+
+    def shared_rooms(self) -> list[RoomId]:
+        """The rooms that we are in or a keeper of, sorted."""
+        return self._shared
+
+    def is_shared(self, room: RoomId) -> bool:
+        """Whether we are in this room or one of its keepers."""
+        entry = self.rooms.get(room)
+        return entry is not None and entry.is_shared
 
     def is_current(self, key: LogKey) -> bool:
         """Whether this is the log that we write under now."""
@@ -195,6 +219,8 @@ class Group:
         self.size_bytes += len(batch.raw)
         self._writes.append(PutBatch(room, placement.stored, batch.first, batch.end, batch.sealed_at, batch.raw))
         entry = self._ledger.rooms[room]
+        if not entry.joined:
+            return  # It is kept for others: nobody reads it here.
         frontier = entry.frontier[key]
         if entry.reads_latest and frontier.next_held(frontier.delivered) == batch.first > frontier.delivered:
             # The newest is to be read at once; what is older comes behind it, as backfill.
@@ -207,12 +233,16 @@ class Group:
             self.arrive(room, placement.stored, first, batch.end, batch.end, batch.raw, live=live)
             self.put_frontier(room, key, frontier.with_delivered(batch.end))
 
+    def drop(self, room: RoomId, key: LogKey, first: int, end: int, sealed_at: int) -> None:
+        """Forget a batch that is stored under this key; its log's floor rises above it."""
+        self._writes.append(DropBatch(room, key, first, end, sealed_at))
+
     def frontier(self, room: RoomId, key: LogKey) -> LogFrontier | None:
         """The frontier of a log with the group's changes, until the group is sealed."""
         return self._ledger.frontier(room, key)
 
-    def put_frontier(self, room: RoomId, key: LogKey, frontier: LogFrontier) -> None:
-        """Set the frontier of a log."""
+    def put_frontier(self, room: RoomId, key: LogKey, frontier: LogFrontier | None) -> None:
+        """Set the frontier of a log; None removes it."""
         held = self._ledger.rooms[room].frontier
         self._before.setdefault((room, key), held.get(key))
         held.put(key, frontier)

@@ -9,8 +9,9 @@ replica folds the same list (history/members). This machine writes ours and fold
     ReadUpTo   at most one read marker a room and read_marker_s, with the newest ends
 
 The fold of a batch goes into the same commit as the batch: a crash leaves no batch whose member events
-were not counted. Before a text of ours `publishing` asks for prefaces, so that join and profile stand before
-it even where an earlier attempt to store them failed.
+were not counted. What was kept for others before we joined is folded with its arrival numbers. Before a text of
+ours `publishing` asks for prefaces, so that join and profile stand before it even where an earlier attempt to store
+them failed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zmqchat.history.batch import Batch
 from zmqchat.history.clock import hlc_of
 from zmqchat.history.members import Member, NameBook
 from zmqchat.model.config import Config
@@ -27,12 +27,22 @@ from zmqchat.model.events import Event, Kind, MemberAction
 from zmqchat.model.ids import PEER_ID_BYTES, ROOM_ID_BYTES, LogKey, PeerId, RoomId
 from zmqchat.model.limits import ROOMS_MAX, SUMMARY_ENTRIES_MAX
 from zmqchat.protocol.data_effects import MemberChanged
-from zmqchat.protocol.data_facts import BatchesStored, CommitWanted, OwnGivenUp, ReadTold, RoomJoined, RoomLeft
+from zmqchat.protocol.data_facts import (
+    BatchesStored,
+    CommitWanted,
+    CustodyBegun,
+    CustodyEnded,
+    OwnGivenUp,
+    ReadTold,
+    RoomJoined,
+    RoomLeft,
+)
 from zmqchat.protocol.effects import Effect, Notice, SetTimer, SetTopics
 from zmqchat.protocol.facts import Fact, Instant, JoinRoom, LeaveRoom, NodeStarted, ReadUpTo, Rename, TimerFired
 from zmqchat.protocol.ledger import Group, Ledger
 from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.publishing import Publishing
+from zmqchat.wire.batches import unpack_batch
 from zmqchat.wire.events import decode_event, event_kind, read_marker_body
 
 MEMBERS_TABLE = "members"
@@ -88,6 +98,8 @@ class Membership(Machine):
             ReadUpTo: self._read_up_to,
             BatchesStored: self._stored,
             OwnGivenUp: self._given_up,
+            CustodyBegun: self._custody_changed,
+            CustodyEnded: self._custody_changed,
             TimerFired: self._timer_fired,
         }
 
@@ -131,7 +143,10 @@ class Membership(Machine):
         self.outbox += [RoomJoined(room=room) for room in self._ledger.joined_rooms()]
 
     def _topics(self) -> SetTopics:
-        return SetTopics(rooms=frozenset(self._ledger.joined_rooms()))
+        return SetTopics(rooms=frozenset(self._ledger.shared_rooms()))
+
+    def _custody_changed(self, fact: CustodyBegun | CustodyEnded, _at: Instant) -> None:
+        self._rooms_changed(fact.room)
 
     def _join(self, fact: JoinRoom, at: Instant) -> None:
         self._leaving.pop(fact.room, None)
@@ -142,8 +157,11 @@ class Membership(Machine):
                 return
             entry.joined, entry.latest_first = True, fact.latest_first
             entry.name = fact.name
+            was_kept, entry.kept, entry.keeping = entry.kept, False, False
             self._rooms_changed(fact.room)
             self.outbox.append(RoomJoined(room=fact.room))
+            if was_kept:
+                self.outbox.append(CustodyEnded(room=fact.room))
         elif fact.latest_first and not entry.latest_first:
             # A plain join says nothing of it: every command joins the room that it names.
             entry.latest_first = True
@@ -257,15 +275,24 @@ class Membership(Machine):
         for (table, key), value in self._rows_under_way.items():
             group.put_row(table, key, value)
         for stored in group.stored:
-            for raw in _bookkeeping(stored.batch.events):
-                event = decode_event(raw)
-                if isinstance(event, Event):
-                    self._fold(stored.batch, event)
+            batch = stored.batch
+            if self._ledger.is_joined(batch.room):
+                self._fold_all(batch.room, batch.author, batch.events)
+        new = {id(stored.batch.raw) for stored in group.stored}
+        for deliver in group.delivers:
+            raw, arrival = deliver.raw, deliver.arrival
+            if raw is not None and id(raw) not in new and isinstance(parts := unpack_batch(raw), tuple):
+                self._fold_all(arrival.room, arrival.key.author, parts[1])
         for room, author in self._before:
             group.put_row(MEMBERS_TABLE, room + author, self.book(room)[author].pack())
 
-    def _fold(self, batch: Batch, event: Event) -> None:
-        room, author = batch.room, batch.author
+    def _fold_all(self, room: RoomId, author: PeerId, events: Sequence[bytes]) -> None:
+        for raw in _bookkeeping(events):
+            event = decode_event(raw)
+            if isinstance(event, Event):
+                self._fold(room, author, event)
+
+    def _fold(self, room: RoomId, author: PeerId, event: Event) -> None:
         body: Any = event.body  # decode_event has checked it by its kind
         book = self.book(room)
         before = book[author]

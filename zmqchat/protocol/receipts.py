@@ -7,7 +7,9 @@ each time the linked members of the room are others than at the batch before.
 What a peer holds comes by HAVE, through relays (`merging`) where it is not linked, by its frontiers in an
 exchange, and by an exchange that finds the room the same on both sides: of the branches of a forked log only by
 that, as numbers alone name no branch; once the fork is known here, what was told before counts up to it. It is
-the peer's word; `held` counts distinct peers, never ourselves.
+the peer's word; `held` counts distinct peers, never ourselves. Keepers of a room that they are not in hold, too, but
+nothing is delivered to them: with no member live, a message is held by them and waits for the first member to come.
+Whoever is unknown here may be a member that joined elsewhere: once its own word in the room has come, it counts.
 """
 
 from __future__ import annotations
@@ -59,15 +61,26 @@ class _Log:
 
 
 class Receipts(Machine):
-    """The machine that knows how far our own events have got."""
+    """The machine that knows how far our own events have got.
+
+    live_in     the other members of a room that are live now, sorted
+    is_outside  whether a peer is known not to be, or never to have been, in a room
+    """
 
     timer = "receipts"
 
-    def __init__(self, ledger: Ledger, live_in: Callable[[RoomId], tuple[PeerId, ...]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        live_in: Callable[[RoomId], tuple[PeerId, ...]],
+        is_outside: Callable[[RoomId, PeerId], bool],
+    ) -> None:
         super().__init__()
         self._ledger = ledger
         self._live_in = live_in
+        self._is_outside = is_outside
         self._logs: dict[tuple[RoomId, int], _Log] = {}
+        self._outside: dict[tuple[RoomId, PeerId], bool] = {}
         self.facts = {
             BatchesStored: self._stored,
             PeerHolds: self._holds,
@@ -84,7 +97,7 @@ class Receipts(Machine):
             return ReceiptState((), (), (), ())
         # Copies, as a blocking program looks from another thread.
         held = {peer for peer, end in list(entry.holds.items()) if end > number}
-        live = entry.live_at(number) or tuple(sorted(held))
+        live = entry.live_at(number) or tuple(sorted(peer for peer in held if not self._is_outside(room, peer)))
         return ReceiptState(
             tuple(sorted(held)),
             tuple(peer for peer in live if peer in held),
@@ -102,7 +115,9 @@ class Receipts(Machine):
 
         Where nobody was live, whoever comes first and holds it counts.
         """
-        return self._below(room, log, first, end, self._holds_of(room, log))
+        ends = self._holds_of(room, log)
+        inside = {peer: held for peer, held in ends.items() if not self._is_outside(room, peer)}
+        return self._below(room, log, first, end, inside)
 
     def read_below(self, room: RoomId, log: int, first: int, end: int) -> int:
         """The same for having been read."""
@@ -150,7 +165,10 @@ class Receipts(Machine):
 
     def _stored(self, fact: BatchesStored, _at: Instant) -> None:
         for stored in fact.batches:
+            room, author = stored.batch.room, stored.batch.author
             if stored.peer is not None:
+                if self._outside.pop((room, author), False) and not self._is_outside(room, author):
+                    self.outbox.append(ReceiptsChanged(room=room))
                 continue
             entry = self._logs.setdefault((stored.batch.room, stored.batch.log), _Log())
             live = self._live_in(stored.batch.room)
@@ -193,6 +211,8 @@ class Receipts(Machine):
         table = table_of(self._logs.setdefault((room, log), _Log()))
         if end > table.get(peer, 0) and (peer in table or len(table) < MEMBERS_PER_ROOM_MAX):
             table[peer] = end
+            if self._is_outside(room, peer) and len(self._outside) < MEMBERS_PER_ROOM_MAX:
+                self._outside[room, peer] = True
             self.outbox.append(ReceiptsChanged(room=room))
 
     def _fork_grew(self, fact: ForkGrew, _at: Instant) -> None:

@@ -207,6 +207,11 @@ class Roster(Machine):
         return room_hint(room) in hints or b"" in hints
 
     @property
+    def is_in_many_rooms(self) -> bool:
+        """Whether our record names not all of our rooms, so that we may be in any."""
+        return self._own is not None and self._own.more
+
+    @property
     def signed_version(self) -> int:
         """The version of our record, 0 before the first."""
         return self._own.version if self._own is not None else 0

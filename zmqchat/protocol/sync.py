@@ -1,4 +1,4 @@
-"""Sync: two nodes compare what they hold of the rooms that they share.
+"""Sync: two nodes compare what they hold of the rooms that they share, as members or as keepers.
 
 How it works. One side begins, the other answers; numbers are odd on the side with the larger id, so that
 both may begin at once:
@@ -33,6 +33,7 @@ from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import EXCHANGES_AT_ONCE_MAX, KIB, SUMMARY_ENTRIES_MAX
 from zmqchat.protocol.data_facts import (
+    CustodyBegun,
     ExchangeEnded,
     ForkGrew,
     InterestTold,
@@ -119,6 +120,7 @@ class Sync(Machine):
             NodeStarted: self._started,
             InterestTold: self._interest_told,
             RoomJoined: self._room_joined,
+            CustodyBegun: self._room_joined,
             ForkGrew: self._fork_grew,
             PeerUnlinked: self._unlinked,
             TimerFired: self._timer_fired,
@@ -146,7 +148,7 @@ class Sync(Machine):
         if fact.added and self._me < fact.peer:
             self._begin_soon(fact.peer, at)
 
-    def _room_joined(self, fact: RoomJoined, at: Instant) -> None:
+    def _room_joined(self, fact: RoomJoined | CustodyBegun, at: Instant) -> None:
         for peer in self._interests.peers_in(fact.room):
             self._begin_soon(peer, at)
 
@@ -203,7 +205,7 @@ class Sync(Machine):
         self._numbers += 1
         number = 2 * self._numbers + (self._me > peer)
         exchange = self._begun[peer] = _Exchange(number, at.now_s, self._versions(peer))
-        self.outbox.append(SendFrame(peer=peer, payload=self._interests.frame()))
+        self.outbox += [SendFrame(peer=peer, payload=payload) for payload in self._interests.frames_told()]
         self._send(peer, Summary(exchange=exchange.number, hash=self._hash(exchange), reply=False))
 
     # Hashes ------------------------------------------------------------------------------------
@@ -318,7 +320,7 @@ class Sync(Machine):
             fault = Fault(reason="limit", detail=f"{exchange.logs} logs in one exchange", score=-50)
             self.outbox.append(PeerFaulted(peer=peer, fault=fault))
             return
-        if not self._ledger.is_joined(frame.room):
+        if not self._ledger.is_shared(frame.room):
             return
         for state in frame.entries:
             key = LogKey(state.author, state.log, state.branch)
@@ -378,11 +380,11 @@ def _state(key: LogKey, frontier: LogFrontier) -> LogState:
 
 
 def _contiguous_end(state: LogState) -> int:
-    """The number below which nothing is missing there; 0 where its log begins with a gap."""
+    """The number below which nothing is missing there; 0 where its log begins with a gap, or is let go of."""
     for held in state.ranges:
         if held.first <= state.floor < held.end:
             return held.end
-    return state.floor
+    return 0
 
 
 def _frames(states: list[LogState]) -> Iterator[list[LogState]]:

@@ -17,6 +17,7 @@ from zmqchat.protocol.effects import (
     AnswerDoor,
     Deliver,
     DialDoor,
+    DropBatch,
     Effect,
     PublishFeed,
     PutArrival,
@@ -149,6 +150,8 @@ class Describer:
             return f"{value.host}:{value.door}"
         if isinstance(value, PutBatch):
             return self.batch(value.raw)
+        if isinstance(value, DropBatch):
+            return f"drop {self._value(value.key)}[{value.first},{value.end})"
         if isinstance(value, PutArrival):
             return f"arrival {value.number} {self._value(value.key)}[{value.first},{value.end})"
         if isinstance(value, PutFrontier):

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from zmqchat.history.batch import BatchHeader, peek
 from zmqchat.model.ids import LogKey, RoomId
 from zmqchat.protocol.assembly import Kept
-from zmqchat.protocol.effects import LoadRange, PutArrival, PutBatch, PutFrontier, Write
+from zmqchat.protocol.effects import DropBatch, LoadRange, PutArrival, PutBatch, PutFrontier, Write
 from zmqchat.protocol.ownlog import OWN_LOG_ROW
 
 Bytes = TypeVar("Bytes", bytes, "bytes | None")
@@ -76,6 +76,11 @@ class Disk:
                 _put_batch(
                     self._batches.setdefault(write.room, {}).setdefault(write.key, []), write, self._once(write.raw)
                 )
+            elif isinstance(write, DropBatch):
+                raws = self._batches.get(write.room, {}).get(write.key, [])
+                at = bisect_left(raws, write.end, key=_end)
+                if at < len(raws) and _end(raws[at]) == write.end:
+                    del raws[at]
             elif isinstance(write, PutArrival):
                 self.arrivals.setdefault(write.room, []).append(write)
                 self._next_arrivals[write.room] = write.number + (write.end - write.first if write.batch_end else 1)
@@ -99,6 +104,7 @@ class Disk:
             frontiers=[(room, key, row) for (room, key), row in sorted(self._frontiers.items())],
             next_arrivals=dict(sorted(self._next_arrivals.items())),
             members=sorted(self._tables.get("members", {}).items()),
+            kept=sorted(self._tables.get("kept", {}).items()),
             own_log=self._tables.get("meta", {}).get(OWN_LOG_ROW),
             moved=self.moved,
             power_lost=power_lost,

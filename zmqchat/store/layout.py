@@ -5,7 +5,7 @@
 | frontier | room, author, log, branch (64 B) | packed frontier |
 | timeline | room, sealed_at, author (8 B), log, first, branch (56 B) | author, end |
 | arrivals | room, number (24 B) | author, log, branch, first, end, batch end, flags |
-| rooms, members, peers, keys, meta | their owner's | their owner's |
+| rooms, members, peers, keys, meta, kept | their owner's | their owner's |
 | about | see `about.py` | |
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from zmqchat.model.ids import LogKey, PeerId, RoomId
-from zmqchat.protocol.effects import PutArrival, PutBatch, PutFrontier, Write
+from zmqchat.protocol.effects import DropBatch, PutArrival, PutBatch, PutFrontier, Write
 from zmqchat.store.store import SMALL_TABLES, TimelineKey
 from zmqchat.wire.batches import HEADER, HEADER_OFFSET
 
@@ -59,6 +59,9 @@ def rows_of(write: Write) -> Iterator[Row]:
     if isinstance(write, PutBatch):
         yield Row("batches", batch_key(write.room, write.key, write.end - 1), write.raw)
         yield Row("timeline", *timeline_row(write))
+    elif isinstance(write, DropBatch):
+        yield Row("batches", batch_key(write.room, write.key, write.end - 1), None)
+        yield Row("timeline", timeline_row(write)[0], None)
     elif isinstance(write, PutArrival):
         yield Row("arrivals", *pack_arrival(write))
     elif isinstance(write, PutFrontier):
@@ -71,7 +74,7 @@ def write_bytes(write: Write) -> int:
     """What a write counts in the queue. Raises ValueError for a row that no table can hold."""
     if isinstance(write, PutBatch):
         return WRITE_BYTES + len(write.raw)
-    if isinstance(write, PutArrival):
+    if isinstance(write, PutArrival | DropBatch):
         return WRITE_BYTES
     if not isinstance(write, PutFrontier):
         if write.table not in SMALL_TABLES:
@@ -103,7 +106,7 @@ def batch_first(raw: bytes) -> int:
     return first
 
 
-def timeline_row(write: PutBatch) -> tuple[bytes, bytes]:
+def timeline_row(write: PutBatch | DropBatch) -> tuple[bytes, bytes]:
     """Key and value of a batch's timeline row."""
     key = TIMELINE_KEY.pack(
         write.room, write.sealed_at, write.key.author[:8], write.key.log, write.first, write.key.branch

@@ -27,7 +27,7 @@ class StoreOutcome(NamedTuple):
 Notify = Callable[[Sequence[tuple[int, StoreOutcome]]], None]
 """Called on the writer thread with (token, outcome) of a whole group."""
 
-SMALL_TABLES = ("rooms", "members", "peers", "keys", "meta")
+SMALL_TABLES = ("rooms", "members", "peers", "keys", "meta", "kept")
 
 
 class StoreInfo(NamedTuple):

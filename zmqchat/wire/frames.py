@@ -176,6 +176,13 @@ class Interest(Frame):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeps(Frame):
+    """All rooms that the sender is a keeper of, without being in them; on the wire one run of bytes."""
+
+    rooms: tuple[RoomId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicate(Frame):
     """Another live node, of this instance, uses the receiver's identity."""
 
@@ -348,11 +355,12 @@ _OWN: Final[dict[int, Codec]] = {
     46: Codec(Denied, (ROOM, PEER, NUMBER, string(64)), 512),
     50: Codec(Inquire, (U64,), 256),
     51: Codec(Report, (U64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
+    59: Codec(Keeps, (_rooms,), FRAME_BYTES_MAX),
 }
 _PUSH: Final = 32
 _TABLES: Final = (_OWN, OVERLAY_CODECS, ROSTER_CODECS, SURVEY_CODECS, TREE_CODECS, GAP_CODECS)
 _TABLE: Final = {byte: codec for table in _TABLES for byte, codec in table.items()}
-assert len(_TABLE) == sum(map(len, _TABLES)), "two frames with one type byte"
+assert len(_TABLE) == sum(map(len, _TABLES)) and not {_PUSH, RELAY_BYTE} & set(_TABLE), "two frames with one type byte"
 _BYTE_OF: Final[dict[type[Any], int]] = {codec.frame: byte for byte, codec in _TABLE.items()} | {
     Push: _PUSH,
     Relay: RELAY_BYTE,
@@ -382,7 +390,7 @@ def encode(frame: Frame) -> bytes:
     if isinstance(frame, Relay):
         return relay_frame(frame.hops, frame.batch)
     kind = type(frame)
-    if isinstance(frame, Interest):
+    if isinstance(frame, Interest | Keeps):
         return bytes([_BYTE_OF[kind]]) + pack([b"".join(frame.rooms)])
     return bytes([_BYTE_OF[kind]]) + pack([getattr(frame, name) for name in _NAMES[kind]])
 

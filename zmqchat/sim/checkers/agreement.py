@@ -164,10 +164,15 @@ class Receipts(Base):
 
 
 def _lacks(world: World, node: int, room: RoomId, key: LogKey, number: int) -> bool:
-    """Whether anything of a log up to this number is not on the disk of a node that runs."""
+    """Whether anything of a log up to this number is not on the disk of a node that runs.
+
+    A keeper is free to have let go of what lies below its floor.
+    """
     machines = machines_of(world, node)
     if machines is None or room not in machines.data.ledger.rooms:
         return False
-    held = machines.data.ledger.rooms[room].frontier
+    entry = machines.data.ledger.rooms[room]
+    held, main = entry.frontier, entry.frontier.get(LogKey(*key[:2]))
+    first = main.floor if entry.kept and main is not None else 0
     spans = [span for branch in held.branches(key.author, key.log) for span in held[branch].held()]
-    return bool(without([(0, number + 1)], spans))
+    return bool(without([(min(first, number), number + 1)], spans))

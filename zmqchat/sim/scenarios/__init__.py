@@ -10,6 +10,7 @@ from zmqchat.sim.scenarios.gaps import Chain, Isolated, Ring, Subnets
 from zmqchat.sim.scenarios.hostile_overlay import HostileEclipse, HostileGossip
 from zmqchat.sim.scenarios.hostile_sync import HostileClocks, HostileFork, HostileFrontiers, HostileWant
 from zmqchat.sim.scenarios.hostile_tree import HostileGraft, HostileIHave, HostileRelay
+from zmqchat.sim.scenarios.keepers import Keepers
 from zmqchat.sim.scenarios.partial import Calm, Partial, PartialRooms
 from zmqchat.sim.scenarios.rooms import Rooms
 from zmqchat.sim.scenarios.scenario import Scenario
@@ -46,6 +47,7 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "hostile-relay": HostileRelay,
     "hostile-want": HostileWant,
     "isolated": Isolated,
+    "keepers": Keepers,
     "lossy": Lossy,
     "one-way": OneWay,
     "partial": Partial,
