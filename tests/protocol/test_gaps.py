@@ -11,6 +11,7 @@ import pytest
 from tests.support.fakelink import FakeNet, FakeNode, lobby, peer_of, quick
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
+from zmqchat.protocol.gaps import KNOWN_SHARE
 from zmqchat.wire.frames import Frame, Push, decode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
 from zmqchat.wire.tree_frames import Graft, IHave, Relay
@@ -81,6 +82,18 @@ def test_a_live_member_without_a_link_is_a_gap_after_a_while(net: FakeNet) -> No
     assert not bob.gap_machine.is_gapped
     assert frames_of(ann, Gapped) == frames_of(cat, Gapped) == [Gapped(on=True, links=(link_name(bob.peer),))]
     assert bob.gap_machine.is_lacked(ann.peer) and bob.gap_machine.is_lacked(cat.peer)
+
+
+def test_a_relay_that_is_new_waits_less_where_gaps_are_known(net: FakeNet) -> None:
+    """Its links have told of gaps, so whom it can't reach itself is one for it after a tenth of the time."""
+    ann, bob, cat = made(net, "ann", "bob", "cat")
+    net.link(ann, bob)
+    net.link(bob, cat)
+    net.run(GAP_S + 1.0)
+    (dan,) = made(net, "dan")
+    net.link(cat, dan)
+    net.run(GAP_S * KNOWN_SHARE + 0.5)
+    assert dan.gap_machine.unreached == tuple(sorted((ann.peer, bob.peer)))
 
 
 def test_a_full_mesh_tells_nothing(net: FakeNet) -> None:

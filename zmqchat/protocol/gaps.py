@@ -41,6 +41,9 @@ from zmqchat.protocol.roster_facts import GAPS_FEATURE, GapOpened, MemberDead, M
 from zmqchat.wire.frames import encode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
 
+KNOWN_SHARE: Final = 0.1
+"""Of gap_after_s, where a link tells of gaps: they are nothing new there, and a relay that is back must not wait."""
+
 LOOK_S: Final = 1.0
 """How often a suspected member is looked at again."""
 
@@ -204,9 +207,11 @@ class Gaps(Machine):
         if reach is not None:
             reach.spared.pop(author, None)
 
-    def _link_told(self, peer: PeerId, frame: Gapped, _at: Instant) -> None:
+    def _link_told(self, peer: PeerId, frame: Gapped, at: Instant) -> None:
         if frame.on:
             self._reaches[peer] = _Reach(frozenset(frame.links))
+            if len(self._gaps) < len(self._missing):
+                self._look_by(at.now_s + self._wait_s())
         else:
             self._reaches.pop(peer, None)
         # Other relays may be the first in line now, so nothing is known of what comes twice.
@@ -261,7 +266,10 @@ class Gaps(Machine):
         if peer in self._links or peer in self._missing or len(self._missing) >= GAPS_MAX or self._is_partial():
             return
         self._missing[peer] = at.now_s
-        self._look_by(at.now_s + self._config.gap_after_s)
+        self._look_by(at.now_s + self._wait_s())
+
+    def _wait_s(self) -> float:
+        return self._config.gap_after_s * (KNOWN_SHARE if self._reaches else 1.0)
 
     def _found(self, peer: PeerId) -> None:
         self._missing.pop(peer, None)
@@ -274,8 +282,8 @@ class Gaps(Machine):
                 self._found(peer)
             elif peer in self._gaps:
                 continue
-            elif at.now_s < since_s + self._config.gap_after_s:
-                self._look_by(since_s + self._config.gap_after_s)
+            elif at.now_s < since_s + self._wait_s():
+                self._look_by(since_s + self._wait_s())
             elif self._is_suspect(peer):
                 self._look_by(at.now_s + LOOK_S)
             else:
