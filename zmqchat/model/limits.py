@@ -259,6 +259,12 @@ HOLDERS_PER_S_MAX: Final = 16_384
 HOLDERS_MAX: Final = 65_536
 """The same of all logs: about 12 MiB."""
 
+ASKS_PER_S_MAX: Final = 16
+"""Questions of authors for their holders heeded a second and peer: each goes through the mesh and brings answers."""
+
+ASKED_LOGS_MAX: Final = 4_096
+"""Logs remembered to have been asked for lately, 200 B each."""
+
 # The roster --------------------------------------------------------------------------------------
 
 ROSTER_MEMBERS_MAX: Final = 50_000

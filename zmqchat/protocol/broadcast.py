@@ -147,6 +147,11 @@ class Broadcast(Machine):
         line = self._lines.get(peer)
         return line is not None and line.is_slow
 
+    @property
+    def links(self) -> list[PeerId]:
+        """The links that know the frames of trees, oldest first."""
+        return list(self._lines)
+
     def is_eager(self, room: RoomId, peer: PeerId) -> bool:
         """Whether this room's batches go over the link to this peer."""
         return self._trees.is_eager(room, peer)

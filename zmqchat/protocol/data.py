@@ -13,6 +13,7 @@ from zmqchat.history.clock import HybridClock
 from zmqchat.history.crypto import Crypto
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
+from zmqchat.protocol.asking import Asking
 from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.committing import Committing
 from zmqchat.protocol.custody import Custody
@@ -81,6 +82,7 @@ class DataMachines:
         self.fanout = Fanout(me, config, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial, gaps)
+        self.asking = Asking(config, self.ledger, self.interests, self.receipts, self.broadcast, self._is_wide, is_live)
         self.haves = Haves(me, config, self.ledger, self.interests, rtt_s, self._is_told_late)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, tokens)
@@ -98,6 +100,7 @@ class DataMachines:
             self.fanout,
             self.broadcast,
             self.merging,
+            self.asking,
             self.haves,
             self.sync,
             self.fetching,
@@ -115,10 +118,14 @@ class DataMachines:
     def live_in(self, room: RoomId) -> tuple[PeerId, ...]:
         """The other members of a room that are live, sorted: those that are linked, and all where not all can be."""
         linked = self.interests.members_in(room)
-        if not self._is_partial() and not self._gaps.is_gapped:
+        if not self._is_wide():
             return linked
         members = self.membership.book(room).members()
         return tuple(sorted({*linked, *(peer for peer in members if peer != self.ledger.me and self._is_live(peer))}))
+
+    def _is_wide(self) -> bool:
+        """Whether there may be members that this node can't be linked to."""
+        return self._is_partial() or self._gaps.is_gapped
 
     def lonely_rooms(self) -> list[RoomId]:
         """The rooms that we are in or keep, and no linked peer is in, sorted."""

@@ -122,6 +122,24 @@ class PeerHolds(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldersAsked(Fact):
+    """Over this link an author asks who holds a log of its; the number tells its questions apart."""
+
+    peer: PeerId
+    room: RoomId
+    key: LogKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldersWanted(Fact):
+    """The author of this log is to be told once more of all its holders that are known here."""
+
+    room: RoomId
+    key: LogKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HolderTold(Fact):
     """Relays say that somebody, whom we need not be linked to, has this log of ours below `end` on its disk."""
 

@@ -7,6 +7,7 @@ author's log for have_merged_s, and sends it on as one frame, over the link that
     told of a holder --known already to hold so much--> nothing
                      --news--> waiting --have_merged_s--> one HOLDERS frame; what does not fit waits for the next
     the link towards the author goes: all of the log is told again, over another one, as soon as one is known
+    the author asks (`asking`): all of the log is told again
 
 Where gaps are relayed over (`gaps`) HOLDERS alone are used, by members that have no link to the author; and all that
 is held of an author is told when the gap to it opens.
@@ -26,7 +27,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId, is_peer_id
 from zmqchat.model.limits import HOLDERS_MAX, HOLDERS_PER_FRAME_MAX, HOLDERS_PER_LOG_MAX, HOLDERS_PER_S_MAX
 from zmqchat.protocol.broadcast import Broadcast
-from zmqchat.protocol.data_facts import BatchesStored, HolderTold, PeerHolds
+from zmqchat.protocol.data_facts import BatchesStored, HoldersAsked, HoldersWanted, HolderTold, PeerHolds
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, TimerFired
 from zmqchat.protocol.gaps import Gaps
@@ -62,7 +63,7 @@ class _Log:
 
 
 class Merging(Machine):
-    """The machine between those who hold a batch and its author; emits HolderTold."""
+    """The machine between those who hold a batch and its author; emits HolderTold and HoldersAsked."""
 
     timer = "merging"
 
@@ -91,6 +92,7 @@ class Merging(Machine):
             BatchesStored: self._stored,
             GapOpened: self._gap_opened,
             PeerHolds: self._holds,
+            HoldersWanted: self._wanted,
             PeerUnlinked: self._unlinked,
             TimerFired: self._timer_fired,
         }
@@ -150,6 +152,10 @@ class Merging(Machine):
             return
         key = LogKey(frame.author, frame.log, frame.branch)
         mine = frame.author == self._ledger.me
+        if len(frame.holders) == 1 and frame.holders[0].peer == frame.author and not mine:
+            number = frame.holders[0].end
+            self.outbox.append(HoldersAsked(peer=peer, room=frame.room, key=key, number=number))
+            return
         for holder, end in frame.holders:
             if holder in (self._ledger.me, frame.author) or not is_peer_id(holder):
                 continue
@@ -185,6 +191,17 @@ class Merging(Machine):
             self._due.pop(place, None)
         else:
             self._due[place] = log
+
+    def _wanted(self, fact: HoldersWanted, at: Instant) -> None:
+        place, end = (fact.room, fact.key), self._ledger.contiguous_end(fact.room, fact.key)
+        if end and self._ledger.is_joined(fact.room):
+            self._note(place, self._ledger.me, end, at, None)
+        log = self._logs.get(place)
+        if log is not None:
+            log.news = dict.fromkeys(log.ends)
+            log.at_s = at.now_s
+            self._set_due(place, log, at.now_s + self._config.have_author_s)
+            self._set_timer(at)
 
     def _has_room(self, place: _Place) -> bool:
         """Let go of other logs, the oldest first, while there is no room."""

@@ -105,9 +105,8 @@ class Presence(Base):
 class Receipts(Base):
     """Who is said to hold a message has it on disk; and once quiet, every member that was to get it is said to.
 
-    The latter in a full mesh: where there is no link, word of what came by anti-entropy may never reach the author.
-    Over gaps it does unless trouble comes in between.
-    Nor is the former promised where a hostile node may be the one that passes word on.
+    Neither is promised in a partial mesh where a hostile node may be the one that passes word on. Over the gaps of a
+    full mesh word may get lost in trouble.
     """
 
     name = "receipts"
@@ -156,8 +155,9 @@ class Receipts(Base):
                 found[other] = world.nodes[other].lives
                 if other not in self._rewound and _lacks(world, other, room, key, number):
                     raise CheckFailed(f"node {node} was told that node {other} holds its log up to {number}, in {name}")
-            members = world.members(name) if is_quiet and not machines.overlay.is_partial else []
-            awaited = [peer for peer in state.pending if is_strict or data.interests.is_linked(peer)]
+            members = world.members(name) if is_quiet and not is_hearsay else []
+            is_asked = is_strict or machines.overlay.is_partial
+            awaited = [peer for peer in state.pending if is_asked or data.interests.is_linked(peer)]
             late = [other for other in map(world.number_of, awaited) if other in members]
             if late and node in members:
                 raise CheckFailed(f"node {node} never hears that node {late[0]} holds {number} of its log, in {name}")
