@@ -12,6 +12,9 @@ from zmqchat.sim.world import World
 SMALL_PARTIAL = Config(full_mesh_max=6, full_mesh_again=4, neighbours=4)
 """The bounded overlay from 7 nodes on, so that small runs meet it."""
 
+ASKED_S: Final = 30.0
+"""In this an author that waits for word of a member far away has asked for it (`protocol/asking`)."""
+
 CALM_AFTER_S: Final = 6.0
 ROUNDS: Final = 4
 ROUND_S: Final = 6.6
@@ -26,6 +29,7 @@ TEXTS: Final = 8
 class Partial(Chat):
     """People who chat in a mesh of few links."""
 
+    rest_s: ClassVar[float] = ASKED_S
     config: ClassVar[Config] = SMALL_PARTIAL
     nodes_drawn: ClassVar[tuple[int, ...]] = (8, 9, 10)
 
@@ -33,6 +37,7 @@ class Partial(Chat):
 class PartialRooms(Rooms):
     """People who come and go in a mesh of few links, through nodes that are in other rooms."""
 
+    rest_s: ClassVar[float] = ASKED_S
     config: ClassVar[Config] = SMALL_PARTIAL
     nodes_drawn: ClassVar[tuple[int, ...]] = (8, 9, 10)
 
@@ -40,7 +45,7 @@ class PartialRooms(Rooms):
 class Calm(Partial):
     """A mesh of few links that has had its troubles: now and then a node goes or comes, and then the others talk."""
 
-    rest_s: ClassVar[float] = CALM_AFTER_S + ROUNDS * ROUND_S
+    rest_s: ClassVar[float] = max(ASKED_S, CALM_AFTER_S + ROUNDS * ROUND_S)
 
     def plan(self, world: World) -> None:
         """Each that goes comes back in the next round."""
