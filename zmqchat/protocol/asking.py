@@ -30,7 +30,7 @@ from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, SendFrame, Size
 from zmqchat.protocol.pace import Pace
 from zmqchat.protocol.receipts import Receipts
-from zmqchat.protocol.roster_facts import MemberUpdated
+from zmqchat.protocol.roster_facts import MembersUpdated
 from zmqchat.wire.frames import encode
 from zmqchat.wire.tree_frames import Holder, Holders
 
@@ -86,7 +86,7 @@ class Asking(Machine):
         self._timer_at_s: float | None = None
         self.facts = {
             BatchesStored: self._stored,
-            MemberUpdated: self._updated,
+            MembersUpdated: self._updated,
             HoldersAsked: self._was_asked,
             TimerFired: self._timer_fired,
         }
@@ -104,10 +104,10 @@ class Asking(Machine):
                 self._waits[(stored.batch.room, stored.batch.log)] = _Wait(at.now_s + first_s, first_s)
         self._set_timer(at)
 
-    def _updated(self, fact: MemberUpdated, at: Instant) -> None:
-        first_s = ASK_AFTER * self._config.have_others_s
+    def _updated(self, fact: MembersUpdated, at: Instant) -> None:
+        first_s, updated = ASK_AFTER * self._config.have_others_s, frozenset(fact.peers)
         for (room, log), wait in self._waits.items():
-            if fact.peer in self._far(room, log):
+            if not updated.isdisjoint(self._far(room, log)):
                 wait.due_s, wait.wait_s = min(wait.due_s, at.now_s + first_s), first_s
         self._set_timer(at)
 

@@ -194,7 +194,7 @@ class Merging(Machine):
 
     def _wanted(self, fact: HoldersWanted, at: Instant) -> None:
         place, end = (fact.room, fact.key), self._ledger.contiguous_end(fact.room, fact.key)
-        if end and self._ledger.is_joined(fact.room):
+        if end and self._ledger.is_shared(fact.room):
             self._note(place, self._ledger.me, end, at, None)
         log = self._logs.get(place)
         if log is not None:
