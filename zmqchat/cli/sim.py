@@ -115,6 +115,8 @@ def _single(
     if svg is not None:
         svg.write_text(way.picture() if way is not None else snapshot.taken if snapshot is not None else "", "utf-8")
     output.note(f"{took_s:.2f} s, {outcome.facts / max(took_s, 1e-9):,.0f} facts a second")
+    for text in outcome.notes:
+        output.note(text)
     _tell(outcome, as_json=as_json)
     return output.FAILED if outcome.failed else output.DONE
 

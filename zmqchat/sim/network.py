@@ -33,6 +33,7 @@ from zmqchat.protocol.facts import (
 from zmqchat.sim.conditions import Conditions
 from zmqchat.sim.doors import Doors
 from zmqchat.sim.routes import HANDSHAKE_LATENCIES, HEADER_BYTES, Routes
+from zmqchat.wire.frames import Page, type_byte
 
 if TYPE_CHECKING:
     from zmqchat.sim.process import Process
@@ -43,6 +44,8 @@ BREAK_S: Final = (10.0, 15.0)
 
 QUEUE_FRAMES_MAX: Final = 1_000
 """Frames of one way of a connection that have not arrived: further ones are dropped, as at the high-water mark."""
+
+_PAGE: Final = bytes([type_byte(Page)])
 
 
 class Way:
@@ -96,6 +99,7 @@ class Network:
         self._schedule = schedule
         self._rng = rng
         self._numbers = itertools.count(1)
+        self.sent_history_bytes: dict[int, int] = {}  # by node, in pages
         self._uplink_free_s: dict[int, float] = {}
         self.tap: Callable[[int, bytes], None] | None = None
 
@@ -216,6 +220,8 @@ class Network:
         way.under_way += 1
         dialler, listener = connection.dialler.number, connection.listener.number
         sender, receiver = (dialler, listener) if forth else (listener, dialler)
+        if payload[:1] == _PAGE:
+            self.sent_history_bytes[sender] = self.sent_history_bytes.get(sender, 0) + len(payload)
         if way.held or not self.conditions.passes(sender, receiver):
             way.held.append((room, payload))
         else:

@@ -39,6 +39,7 @@ class Outcome:
     digest   of all that happened, in hexadecimal
     facts    how many facts the meshes of all nodes have routed
     failed   a line for each checker that failed: its name, a colon, what it found
+    notes    what checkers have measured, for people
     """
 
     seed: int
@@ -46,6 +47,7 @@ class Outcome:
     digest: str
     facts: int
     failed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def _number(value: float) -> str:

@@ -59,6 +59,7 @@ class Simulation:
             digest=world.digest.hex(),
             facts=world.facts,
             failed=tuple(self._watch.failed),
+            notes=tuple(world.notes),
         )
 
     def _pass(self, seconds: float) -> None:

@@ -53,6 +53,7 @@ class World:
     rng        the scenario's chance
     hostile    the nodes that do what they like, to whom nothing is promised; honest are the others
     watched    the honest nodes whose users the checkers ask, rising
+    notes      what checkers have measured, for people
     handled    told of each node that has handled a fact, with its machines; None where nobody wants to know
     """
 
@@ -63,6 +64,7 @@ class World:
         self.schedule = Schedule()
         self.digest = Digest()
         self.texts = Texts()
+        self.notes: list[str] = []
         self.mesh = mesh_id("simulated")
         self.member_records = RecordPool()
         self.rng = self._generator("scenario")

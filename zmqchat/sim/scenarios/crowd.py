@@ -11,6 +11,10 @@ from collections.abc import Sequence
 from random import Random
 from typing import ClassVar, Final
 
+from zmqchat.sim.checkers.healing import Healing
+from zmqchat.sim.checkers.shown import Shown
+from zmqchat.sim.checks import Checker
+from zmqchat.sim.conditions import LinkQuality
 from zmqchat.sim.founding import found
 from zmqchat.sim.node import NodePlan
 from zmqchat.sim.scenarios.scenario import Scenario
@@ -22,6 +26,17 @@ CONTACTS: Final = 3
 CHAT_FROM_S: Final = 5.0
 PAUSE_S: Final = (2.0, 8.0)
 """Between two messages of the whole room, (least, most)."""
+
+LOSS: Final = 0.05
+SELDOM_S: Final = 60.0
+
+PARTED_S: Final = 12.0
+SAID_FROM_S: Final = 15.0
+QUIET_S: Final = 5.0
+"""Before the network heals nothing is said."""
+
+MESSAGES_PER_NODE: Final = 10
+BURST: Final = 50
 
 
 class Crowd(Scenario):
@@ -53,3 +68,43 @@ class Crowd(Scenario):
             number += 1
             world.at(at_s, world.say, world.rng.choice(world.honest), ROOM, f"text {number}")
             at_s += PAUSE_S[0] + (PAUSE_S[1] - PAUSE_S[0]) * world.rng.random()
+
+
+class CrowdLoss(Crowd):
+    """The same with every twentieth packet lost: nobody who lives may be shown offline for long."""
+
+    def checkers(self) -> Sequence[Checker]:
+        """Presence does not flap."""
+        return (Shown(),)
+
+    def plan(self, world: World) -> None:
+        """Chat, seldom: presence is what this is about."""
+        world.set_quality(LinkQuality(loss=LOSS, feed_loss=LOSS))
+        at_s = CHAT_FROM_S
+        while at_s < self.options.duration_s:
+            world.at(at_s, world.say, world.rng.choice(world.honest), ROOM, f"text at {at_s:.0f}")
+            at_s += SELDOM_S
+
+
+class CrowdHeal(Crowd):
+    """The network falls into halves, in each of which ten messages a node are said; at the end of the run it heals.
+
+    They are said in bursts, as one batch or two each.
+    """
+
+    def checkers(self) -> Sequence[Checker]:
+        """What was missing comes soon, and from all sides."""
+        return (Healing(self.options.duration_s),)
+
+    def plan(self, world: World) -> None:
+        """The halves say as much each."""
+        middle = len(world.honest) // 2
+        halves = [world.honest[:middle], world.honest[middle:]]
+        world.at(PARTED_S, world.partition, halves)
+        bursts = max(1, MESSAGES_PER_NODE * len(world.honest) // BURST)
+        pause_s = max(0.0, self.options.duration_s - QUIET_S - SAID_FROM_S) / bursts
+        for half in halves:
+            for number in range(bursts):
+                author, at_s = world.rng.choice(half), SAID_FROM_S + pause_s * number
+                for index in range(BURST):
+                    world.at(at_s, world.say, author, ROOM, f"text {number}/{index} of node {author}")
