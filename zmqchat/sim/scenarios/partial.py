@@ -37,6 +37,7 @@ class Partial(Chat):
 class PartialRooms(Rooms):
     """People who come and go in a mesh of few links, through nodes that are in other rooms."""
 
+    settle_s: ClassVar[float] = 4 * Config().visit_interval_s  # a room's members may find each other by a visit only
     rest_s: ClassVar[float] = ASKED_S
     config: ClassVar[Config] = SMALL_PARTIAL
     nodes_drawn: ClassVar[tuple[int, ...]] = (8, 9, 10)
