@@ -111,6 +111,12 @@ def test_what_a_checker_finds_is_told_once() -> None:
     assert not counting.is_quiet
 
 
+def test_who_left_when_nobody_stayed_is_not_missed_by_who_comes_back() -> None:
+    """In this run a room is left by all, and one that joins it again can't know that another has left."""
+    options = draw(500646, scenario="rooms", nodes=4, duration_s=16.0, faults=())
+    assert Simulation(options, checkers=all_checkers()).run().failed == ()
+
+
 def test_a_crowd_that_starts_at_once_becomes_a_partial_mesh_and_chats() -> None:
     """A hundred and twenty who know three addresses each find together, and all checkers are content."""
     simulation = Simulation(draw(1, scenario="crowd", duration_s=12.0), checkers=all_checkers())

@@ -45,14 +45,30 @@ class Members(Base):
     Who leaves while others are out of touch is shown to them as a member still: once out of the room it tells them of
     nothing there. And whose disk took no writes when it joined, or was set back to before it left, says that it is
     there before its next text only. So where there is such trouble, more or fewer may be shown than are in. A hostile
-    node may be in or not, and make up others.
+    node may be in or not, and make up others. When the last has left a room, nobody is there to tell who comes back.
     """
 
     name = "members"
 
+    def __init__(self) -> None:
+        self._ever: dict[str, set[int]] = {}
+        self._untold: dict[str, set[int]] = {}
+
+    def step(self, world: World) -> None:
+        """Note whose leaving nobody who runs and is in the room can tell any more."""
+        for room in rooms_of(world):
+            members = set(world.members(room))
+            ever = self._ever.setdefault(room, set())
+            untold = self._untold.setdefault(room, set())
+            if not members:
+                untold |= ever
+            ever |= members
+            untold -= members
+
     def quiet(self, world: World) -> None:
         """Compare what each has folded with who is in."""
         for room in rooms_of(world):
+            untold = {world.nodes[node].peer for node in self._untold.get(room, ())}
             really = sorted(world.nodes[node].peer for node in world.members(room))
             for node in watched_members(world, room):
                 machines = machines_of(world, node)
@@ -60,6 +76,7 @@ class Members(Base):
                 seen = machines.data.membership.book(world.room(room)).members()
                 if world.hostile:
                     seen = [peer for peer in seen if world.is_honest(peer)]
+                seen = [peer for peer in seen if peer not in untold]
                 missing = set(really).difference(seen)
                 if (missing and UNSAID.isdisjoint(world.options.faults)) or (
                     seen != really and IN_TOUCH.issuperset(world.options.faults)
