@@ -68,9 +68,8 @@ def test_a_bad_network_loses_nothing(tmp_path: Path, count: int) -> None:
         assert_one_timeline(said, nodes)
 
 
-@pytest.mark.parametrize(
-    "count", [pytest.param(48, marks=pytest.mark.slow), pytest.param(120, marks=pytest.mark.crowd)]
-)
+@pytest.mark.crowd
+@pytest.mark.parametrize("count", [48, 120])
 def test_multicast_stays_quiet(tmp_path: Path, count: int) -> None:
     """About sixteen of many light nodes announce themselves, and lonely ones; no node knows more records than nodes."""
     with lan(hosts=count) as network, crew(tmp_path) as crewed:

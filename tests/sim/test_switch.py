@@ -43,7 +43,7 @@ def test_nothing_is_lost_nor_doubled_through_the_switch(seed: int) -> None:
     _goes_through("switch", seed, 60.0)
 
 
-@pytest.mark.slow
+@pytest.mark.crowd
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_nor_doubled_through_the_switch_at_the_real_bounds() -> None:
     """Up above 96, down below 64, and up again, while people chat."""
