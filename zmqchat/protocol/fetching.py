@@ -52,8 +52,9 @@ CREDIT = PAGES_IN_FLIGHT_MAX // REQUESTS_PER_PEER
 REQUESTS_PER_LOG = 4
 """Requests of one log at once: each may open a range, and a log has RANGES_MAX of them."""
 
-CHUNK_NUMBERS = 16_384
-"""What is asked of one of several holders at a time: about 4 MiB of short texts."""
+CHUNK_NUMBERS = 65_536
+"""What is asked of one of several holders at a time: about 16 MiB of short texts. A batch across the border of two
+chunks comes twice, and may have 1,000 numbers: larger chunks fetch less twice, smaller ones share a log among more."""
 
 WANTED_LOGS_MAX = 16_384
 """Logs that are being fetched; offers beyond it come again with the next exchange."""
