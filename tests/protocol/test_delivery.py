@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, quick
-from zmqchat.protocol.delivery import Delivery, _Backlog
+from zmqchat.protocol.delivery import Delivery, _Backlog, next_look_s
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.ledger import Group
 from zmqchat.wire.frames import Have, HaveEntry, Page, Want
@@ -303,3 +305,10 @@ def test_rooms_that_were_left_wait_for_nothing(net: FakeNet) -> None:
     net.run(30.0)
     ann.data.delivery._look((lobby(), eve.key()), [], Instant(net.now_s, 0))
     assert not ann.data.delivery.waits(lobby(), eve.key())
+
+
+@given(since_s=st.floats(0.0, 1e9), pause_s=st.floats(0.01, 1e3), pauses=st.integers(0, 10_000))
+def test_the_next_look_at_a_gap_is_never_now(since_s: float, pause_s: float, pauses: int) -> None:
+    """However a moment rounds, what looks then sets its timer to a later one, and not beyond the next but one."""
+    now_s = since_s + pause_s * pauses
+    assert now_s < next_look_s(since_s, pause_s, now_s) <= now_s + 2 * pause_s + 1e-6

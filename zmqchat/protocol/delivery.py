@@ -251,8 +251,7 @@ class Delivery(Machine):
 
     def _look_s(self, place: _Place, since_s: float, now_s: float) -> float:
         """When it is due, or may be: who was sending the missing part may be gone before it has come."""
-        pause_s = self._config.gap_wait_s * GRACE
-        return min(self._due_s(place, since_s), since_s + pause_s * (1 + int(max(0.0, now_s - since_s) / pause_s)))
+        return min(self._due_s(place, since_s), next_look_s(since_s, self._config.gap_wait_s * GRACE, now_s))
 
     def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
         self._timer_at_s = None
@@ -281,3 +280,12 @@ class Delivery(Machine):
         if at_s != self._timer_at_s:
             self._timer_at_s = at_s
             out.append(SetTimer(name=(self.timer,), at_s=at_s))
+
+
+def next_look_s(since_s: float, pause_s: float, now_s: float) -> float:
+    """The first moment after now of those that lie whole pauses after `since_s`, always the same for the same pause.
+
+    Division may round down at such a moment itself: a timer set to now would fire for ever.
+    """
+    look_s = since_s + pause_s * (1 + int(max(0.0, now_s - since_s) / pause_s))
+    return look_s if look_s > now_s else look_s + pause_s
