@@ -3,10 +3,12 @@ others hold, one's clock is years off."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from zmqchat.model.ids import LogKey
 from zmqchat.model.limits import BRANCHES_MAX, CLOCK_AHEAD_MS_MAX, NUMBER_MAX
+from zmqchat.protocol.effects import Effect, Send
 from zmqchat.sim.faults import YEAR_S
 from zmqchat.sim.hostile import Hostile, made_up_peer
 from zmqchat.sim.scenarios.hostile_member import HostileMember
@@ -16,13 +18,15 @@ from zmqchat.wire.frames import (
     Frontiers,
     Have,
     HaveEntry,
-    LogState,
     Push,
     RangeState,
     RoomHash,
     RoomHashes,
     Summary,
     Want,
+    decode,
+    encode,
+    type_byte,
 )
 from zmqchat.wire.tree_frames import Holder, Holders
 
@@ -33,6 +37,8 @@ WANTS_AT_ONCE: Final = 10
 FAR: Final = 1 << 40
 HISTORIES: Final = BRANCHES_MAX
 """As many as are kept. Of more each node keeps those that it heard first."""
+
+_COMPARED: Final = frozenset({type_byte(Summary), type_byte(RoomHashes), type_byte(Frontiers)})
 
 
 class HostileWant(HostileMember):
@@ -86,27 +92,40 @@ class HostileFork(HostileMember):
 
 
 class HostileFrontiers(HostileMember):
-    """One says that he holds what nobody has, that he lacks what he has, and that others hold what they lack."""
+    """One says that he holds what nobody has, that he lacks what he has, and that others hold what they lack.
+
+    What compares is his own machine, whose frames are changed: answers that nobody asked for would only part him from
+    all others.
+    """
+
+    def tamper(self, effect: Effect) -> Effect | None:
+        """No hash is ever equal, and each log is said to go on far beyond what there is."""
+        if not isinstance(effect, Send) or effect.payload[0] not in _COMPARED:
+            return effect
+        frame, rng = decode(effect.payload), self.hostile.rng
+        if isinstance(frame, Summary):
+            return replace(effect, payload=encode(replace(frame, hash=rng.randbytes(16))))
+        if isinstance(frame, RoomHashes):
+            entries = tuple(RoomHash(each.room, rng.randbytes(16)) for each in frame.entries)
+            return replace(effect, payload=encode(replace(frame, entries=entries)))
+        assert isinstance(frame, Frontiers)
+        ranges = (RangeState(0, FAR, rng.randbytes(32), bytes(32)),)
+        states = tuple(state._replace(floor=0, ranges=ranges) for state in frame.entries)
+        return replace(effect, payload=encode(replace(frame, entries=states)))
 
     def attack(self, world: World, hostile: Hostile) -> None:
-        """Twice a second."""
+        """Twice a second, besides what is compared."""
         hostile.repeat(lambda: self._lie(world, hostile), every_s=0.5)
 
     def _lie(self, world: World, hostile: Hostile) -> None:
         room, rng = world.room("lobby"), hostile.rng
         for author, log, branch in [*hostile.logs(room), LogKey(made_up_peer(rng), 1)]:
-            ranges = (RangeState(0, FAR, rng.randbytes(32), bytes(32)),)
-            states = (LogState(author, log, branch, 0, ranges), LogState(author, log + 1, branch, 0, ranges))
-            exchange = rng.getrandbits(63)
+            holders = tuple(Holder(peer, FAR) for peer in sorted(world.nodes[n].peer for n in world.honest))
             hostile.tell_all(
                 Have(room=room, holder=hostile.peer, entries=(HaveEntry(author, log, branch, FAR),)),
-                Summary(exchange=exchange, hash=rng.randbytes(16), reply=False),
-                RoomHashes(exchange=exchange, entries=(RoomHash(room, rng.randbytes(16)),), final=True),
-                Frontiers(exchange=exchange, room=room, entries=states, final=True),
                 Denied(room=room, author=author, log=log, reason="logs"),
+                Holders(room=room, author=author, log=log, branch=branch, holders=holders),
             )
-            holders = tuple(Holder(peer, FAR) for peer in sorted(world.nodes[n].peer for n in world.honest))
-            hostile.tell_all(Holders(room=room, author=author, log=log, branch=branch, holders=holders))
 
 
 class HostileClocks(HostileMember):
