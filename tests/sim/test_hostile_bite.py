@@ -29,9 +29,9 @@ class Sight:
     """A trace that counts what passes between honest nodes and the hostile one.
 
     heard    frames that honest nodes got from it, by name
-    said     frames that they sent to it
+    said     frames that they sent to it, by name
+    bytes    how long those were together
     counts   what else is told below, by name
-    bytes    of these, in all, by name
     late_s   when an honest node last heard of it
     forked   honest nodes that were told of a forked log
     """
