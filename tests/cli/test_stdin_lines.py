@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import sys
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqchat.cli.stdin_lines import InputLine, input_lines
+from zmqchat.cli.stdin_lines import InputLine, input_lines, interruptible_input
 from zmqchat.model.limits import TEXT_BYTES_MAX
 
 
@@ -47,3 +52,29 @@ def test_how_input_is_cut_into_reads_makes_no_difference(data: bytes, size: int)
     """The same lines come out however the bytes arrive."""
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
     assert _lines(*chunks) == _lines(*([data] if data else []))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its signals end no system call")
+def test_a_signal_just_before_the_waiting_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes after Python last looked for signals, and before the system call, is seen at once."""
+    reading, writing = os.pipe()
+    waited: list[list[int]] = []
+    select_really = select.select
+
+    def select_late(files: list[int], *_others: list[int]) -> tuple[list[int], list[int], list[int]]:
+        if not waited:
+            waking = signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(waking)
+            os.write(waking, bytes([signal.SIGINT]))
+        ready = select_really(files, [], [], 10.0)[0]
+        waited.append(ready)
+        os.write(writing, b"a line\n")
+        return ready, [], []
+
+    monkeypatch.setattr(select, "select", select_late)
+    with os.fdopen(reading) as stdin, os.fdopen(writing, "wb"):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with interruptible_input() as read:
+            assert read().startswith(b"a line\n")
+    assert waited[0] and reading not in waited[0]
+    assert waited[1] == [reading]

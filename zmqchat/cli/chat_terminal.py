@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from zmqchat.cli import output
-from zmqchat.cli.stdin_lines import input_lines, standard_input
+from zmqchat.cli.stdin_lines import input_lines, interruptible_input
 from zmqchat.cli.terminals import console, silent_input
 from zmqchat.model.text import clean
 
@@ -63,11 +63,12 @@ class PlainTerminal:
 
     def lines(self) -> Iterator[str]:
         """The lines of standard input."""
-        for line in input_lines(standard_input()):
-            if line.text is None:
-                output.note(f"line {line.number} has {line.size_bytes:,} bytes: at most 64 KiB fit into a message")
-            else:
-                yield line.text
+        with interruptible_input() as read:
+            for line in input_lines(read):
+                if line.text is None:
+                    output.note(f"line {line.number} has {line.size_bytes:,} bytes: at most 64 KiB fit into a message")
+                else:
+                    yield line.text
 
     def set_room(self, name: str) -> None:
         """There is no prompt to name it."""

@@ -6,8 +6,11 @@ newline. Bytes that are no UTF-8 are replaced. Of a line that is too long only i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -34,6 +37,36 @@ def standard_input() -> Callable[[], bytes]:
     except (OSError, ValueError, io.UnsupportedOperation):
         return lambda: sys.stdin.buffer.read(READ_BYTES)
     return lambda: os.read(descriptor, READ_BYTES)
+
+
+@contextlib.contextmanager
+def interruptible_input() -> Iterator[Callable[[], bytes]]:
+    """The same, of which a signal always ends the waiting; for the main thread.
+
+    One that comes just before the system call that waits would else be noticed only after the next line of input.
+    """
+    try:
+        descriptor = sys.stdin.fileno()
+    except (OSError, ValueError, io.UnsupportedOperation):
+        descriptor = -1
+    if sys.platform == "win32" or descriptor < 0:
+        yield standard_input()
+        return
+    woken, waking = os.pipe()
+    os.set_blocking(waking, False)
+    before = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+
+    def read() -> bytes:
+        while descriptor not in select.select([descriptor, woken], [], [])[0]:
+            os.read(woken, READ_BYTES)
+        return os.read(descriptor, READ_BYTES)
+
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(waking)
+        os.close(woken)
 
 
 def input_lines(read: Callable[[], bytes]) -> Iterator[InputLine]:
