@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from tests.support.commands import command_line, environment, free_port, run_command, running, running_node, use_node
+from zmqchat.cli.client import connect
 from zmqchat.cli.send import Sender
 from zmqchat.cli.session import LEAVES_LATER
 from zmqchat.model.errors import GOES_ON
@@ -209,7 +210,14 @@ def test_messages_on_their_way_are_counted(capsys: pytest.CaptureFixture[str]) -
 
 
 def seen_in_history(home: Path, text: str) -> None:
-    """Wait until the message is durable at the node that runs on this home."""
+    """Wait until the message is durable at the node that runs on this home.
+
+    Only once there is one: else `history` might be the first there, and its node would stay for the other's sake.
+    """
     deadline_s = time.monotonic() + 30
+    while (client := connect(home)) is None:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    client.close()
     while text not in use_node(home, "history", "lobby").stdout:
         assert time.monotonic() < deadline_s

@@ -129,3 +129,25 @@ def test_a_full_mesh_asks_nothing() -> None:
     ann.say("hello")
     net.run(10 * first_s(net))
     assert not questions(ann)
+
+
+def test_what_was_said_before_the_mesh_became_partial_is_asked_for_too(net: FakeNet) -> None:
+    """An author linked to all loses a link and its word in the switch; it asks for what it said before."""
+    net.partial = False
+    ann, bob, cat = (net.node(name) for name in ("ann", "bob", "cat"))
+    for one, other in ((ann, bob), (bob, cat), (ann, cat)):
+        net.link(one, other)
+    net.run(1.0)
+    for node in (ann, bob, cat):
+        node.join()
+    net.run(1.0)
+    net.lose = lambda sender, receiver, _payload, _feed: (sender, receiver) == (cat, ann)
+    (said,) = ann.say("hello")
+    net.run(0.5)
+    net.unlink(ann, cat)
+    net.lose = lambda *_frame: False
+    for node in (ann, bob, cat):
+        node.switch(partial=True)
+    assert pending(ann, said.log, said.number) == 1
+    net.run(2 * first_s(net))
+    assert pending(ann, said.log, said.number) == 0

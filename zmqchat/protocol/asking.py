@@ -8,6 +8,7 @@ circle is possible. A question is HOLDERS about a log that names its author alon
 
     own batch stored --ASK_AFTER--> asked, while a live member beyond our links is pending --twice as long--> asked ...
     such a member tells a new record (it started again) --> asked after ASK_AFTER once more
+    the mesh becomes partial, or a gap opens --> the same for all own logs: who was linked may be so no more
 
     question --its number no higher than the last one of this log, less than FORGET_S ago--> nothing
              --else--> the way to its author is there; what is known here is told again; passed on to all other links
@@ -27,10 +28,10 @@ from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, TimerFired
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import Machine, SendFrame, Size
+from zmqchat.protocol.machine import Machine, MeshSwitched, SendFrame, Size
 from zmqchat.protocol.pace import Pace
 from zmqchat.protocol.receipts import Receipts
-from zmqchat.protocol.roster_facts import MembersUpdated
+from zmqchat.protocol.roster_facts import GapOpened, MembersUpdated
 from zmqchat.wire.frames import encode
 from zmqchat.wire.tree_frames import Holder, Holders
 
@@ -86,6 +87,8 @@ class Asking(Machine):
         self._timer_at_s: float | None = None
         self.facts = {
             BatchesStored: self._stored,
+            MeshSwitched: self._widened,
+            GapOpened: self._widened,
             MembersUpdated: self._updated,
             HoldersAsked: self._was_asked,
             TimerFired: self._timer_fired,
@@ -102,6 +105,15 @@ class Asking(Machine):
         for stored in fact.batches:
             if stored.peer is None and self._is_wide():
                 self._waits[(stored.batch.room, stored.batch.log)] = _Wait(at.now_s + first_s, first_s)
+        self._set_timer(at)
+
+    def _widened(self, _fact: MeshSwitched | GapOpened, at: Instant) -> None:
+        if not self._is_wide():
+            return
+        first_s = ASK_AFTER * self._config.have_others_s
+        for room in self._ledger.joined_rooms():
+            for key, _frontier in self._ledger.rooms[room].frontier.of_author(self._ledger.me):
+                self._waits.setdefault((room, key.log), _Wait(at.now_s + first_s, first_s))
         self._set_timer(at)
 
     def _updated(self, fact: MembersUpdated, at: Instant) -> None:
