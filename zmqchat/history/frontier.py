@@ -34,6 +34,7 @@ from typing import Final, NamedTuple
 from zmqchat.history.forks import Grown, Known, Load, Loaded, branches, delivered_of, insert
 from zmqchat.history.ranges import Extent, Link, LogFrontier, Range, Span, extended, without
 from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId
+from zmqchat.model.layered import Layered
 from zmqchat.model.limits import BATCH_EVENTS_MAX, BRANCHES_MAX, LOGS_PER_AUTHOR_MAX
 
 __all__ = ["Extent", "Load", "LogFrontier", "Outcome", "Placement", "Range", "RoomFrontier", "Span"]
@@ -44,6 +45,7 @@ _AUTHOR_LABEL: Final = b"zmqchat-author-1"
 _FRONTIER_LABEL: Final = b"zmqchat-front-1"
 _RECENT_MAX: Final = 64
 _NOTHING_LOADED: Final[Loaded] = {}
+_NO_LOGS: Final[Mapping[LogKey, LogFrontier]] = {}
 
 Changes = tuple[tuple[LogKey, LogFrontier | None], ...]
 
@@ -83,23 +85,33 @@ class RoomFrontier:
     """The logs of one room as far as they are held here."""
 
     def __init__(self) -> None:
-        self._logs: dict[PeerId, dict[LogKey, LogFrontier]] = {}
+        self._logs: Layered[PeerId, dict[LogKey, LogFrontier]] = Layered()
         self._named: dict[tuple[PeerId, int], list[bytes]] = {}
         self._recent: dict[bytes, None] = {}
-        self._digests: dict[PeerId, bytes] = {}
+        self._digests: Layered[PeerId, bytes] = Layered()
         self._hash: bytes | None = None
+
+    def copy(self) -> RoomFrontier:
+        """Another one that begins as this; what neither changes is kept once."""
+        other = RoomFrontier()
+        other._logs = self._logs.copy()
+        other._named = {log: list(names) for log, names in self._named.items()}
+        other._hash = self.hash
+        other._digests = self._digests.copy()
+        return other
 
     # Looking -------------------------------------------------------------------------------------
 
     def get(self, key: LogKey) -> LogFrontier | None:
         """The frontier of a log or branch; None where nothing of it is known."""
-        return self._logs.get(key.author, {}).get(key)
+        logs: Mapping[LogKey, LogFrontier] = self._logs.get(key.author, _NO_LOGS)
+        return logs.get(key)
 
     def __getitem__(self, key: LogKey) -> LogFrontier:
         return self._logs[key.author][key]
 
     def __contains__(self, key: LogKey) -> bool:
-        return key in self._logs.get(key.author, {})
+        return key in self._logs.get(key.author, _NO_LOGS)
 
     def __iter__(self) -> Iterator[LogKey]:
         for logs in self._logs.values():
@@ -115,7 +127,7 @@ class RoomFrontier:
 
     def of_author(self, author: PeerId) -> list[tuple[LogKey, LogFrontier]]:
         """The logs and branches of one author, by log number and branch."""
-        return sorted(self._logs.get(author, {}).items())
+        return sorted(self._logs.get(author, _NO_LOGS).items())
 
     def is_forked(self, author: PeerId, log: int) -> bool:
         """Whether the log has branches, and so is closed for its author."""
@@ -156,7 +168,7 @@ class RoomFrontier:
         key = LogKey(author, batch.log)
         if batch.digest in self._recent:
             return Placement(Outcome.DUPLICATE, key, key)
-        logs = self._logs.get(author, {})
+        logs: Mapping[LogKey, LogFrontier] = self._logs.get(author, _NO_LOGS)
         main = logs.get(key)
         forked = (author, batch.log) in self._named
         if main is not None and main.ranges and not forked:
@@ -219,12 +231,14 @@ class RoomFrontier:
 
     def put(self, key: LogKey, frontier: LogFrontier | None) -> None:
         """Set one log's frontier as the store has it, or with another floor or `delivered`; None removes it."""
-        logs = self._logs.setdefault(key.author, {})
+        logs = self._logs.own(key.author, dict)
+        if logs is None:
+            logs = self._logs[key.author] = {}
         before = logs.pop(key, None) if frontier is None else logs.get(key)
         if frontier is not None:
             logs[key] = frontier
         if not logs:
-            del self._logs[key.author]
+            self._logs.pop(key.author)
         if key.branch != MAIN_BRANCH and (before is None) != (frontier is None):
             self._toggle_branch(key)
         if before is None or frontier is None or before.ranges is not frontier.ranges or before.floor != frontier.floor:
@@ -254,7 +268,7 @@ class RoomFrontier:
         that got all it asked for compares again.
         """
         log = [(branch, held) for branch in self.branches(key.author, key.log) for held in self[branch].ranges]
-        if not log and self._has_all_logs(self._logs.get(key.author, {})):
+        if not log and self._has_all_logs(self._logs.get(key.author, _NO_LOGS)):
             return []
         chains = {(held.end, held.head): (branch, held) for branch, held in log}
         entry, main = self.get(key), self.get(key._replace(branch=MAIN_BRANCH))

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from zmqchat.model.events import MemberAction
 from zmqchat.model.ids import PeerId
+from zmqchat.model.layered import Layered
 from zmqchat.model.limits import MEMBERS_PER_ROOM_MAX, NAME_BYTES_MAX
 
 NAMES_MAX: Final = 32
@@ -94,14 +95,21 @@ class NameBook:
     """The members of one room, present and past, and their names."""
 
     def __init__(self) -> None:
-        self._members: dict[PeerId, Member] = {}
+        self._members: Layered[PeerId, Member] = Layered()
+
+    def copy(self) -> NameBook:
+        """Another one that begins as this; what neither changes is kept once."""
+        other = NameBook()
+        other._members = self._members.copy()
+        return other
 
     def __len__(self) -> int:
         return len(self._members)
 
     def __getitem__(self, author: PeerId) -> Member:
         """What is known of an author; an empty Member where that is nothing."""
-        return self._members.get(author, _UNKNOWN)
+        member: Member = self._members.get(author, _UNKNOWN)
+        return member
 
     def members(self) -> list[PeerId]:
         """Who is in the room, in the order of their ids."""

@@ -81,7 +81,7 @@ class Target:
     last_error: str = ""
     held_until_s: float = 0.0
     in_session: bool = False
-    dialling: set[Endpoint] = field(default_factory=set)
+    dialling: frozenset[Endpoint] = frozenset()
     hearsay: dict[_Place, tuple[int, float]] = field(default_factory=dict)
 
     @property
@@ -201,7 +201,7 @@ class AddressBook:
             target = Target(peer, found_by, [], 0.0)
         self._by_peer[peer] = target
         target.in_session = True
-        target.dialling.clear()
+        target.dialling = frozenset()
         known = [e for e in target.endpoints if _place(e) != _place(endpoint)]
         target.endpoints = [endpoint, *known][:ENDPOINTS_PER_PEER_MAX]
         target.hearsay.pop(_place(endpoint), None)
@@ -216,7 +216,7 @@ class AddressBook:
             return None
         target.peer = peer
         target.failures = 0
-        target.dialling.clear()
+        target.dialling = frozenset()
         if target.found_by != "config":
             del self._by_endpoint[_place(endpoint)]
         return target.found_by
@@ -282,7 +282,7 @@ class AddressBook:
         target = self._by_endpoint.get(_place(endpoint)) if peer is None else self._by_peer.get(peer)
         if target is None:
             return
-        target.dialling.discard(endpoint)
+        target.dialling -= {endpoint}
         target.last_error = reason
         if peer is None and target.peer in self._by_peer:
             self._by_peer[target.peer].last_error = reason  # who was last seen there
@@ -362,7 +362,7 @@ class AddressBook:
                 target.hearsay[place] = (tries + 1, now_s)
             self._busy.add(place)
             chosen.append(endpoint)
-        target.dialling.update(chosen)
+        target.dialling |= set(chosen)
         if not chosen:
             target.due_s = now_s + NOTHING_TO_DIAL_S
         return chosen

@@ -16,7 +16,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.admission import Admission, Self
 from zmqchat.protocol.advertising import Advertising
-from zmqchat.protocol.data import DataMachines
+from zmqchat.protocol.data import NOTHING, DataMachines, TakenUp
 from zmqchat.protocol.exchange import Exchange
 from zmqchat.protocol.faultcounts import FaultCounts
 from zmqchat.protocol.gaps import Gaps
@@ -45,6 +45,7 @@ class Kept:
     own_log         the row of table `meta` under OWN_LOG_ROW
     moved           machine id or inode of the store differ from those recorded
     power_lost      the last stop was not clean, and the machine was booted since
+    taken_up        what frontiers and members came to where they were taken up before; they hold what differs
     """
 
     rooms: Iterable[tuple[RoomId, bytes]] = ()
@@ -55,6 +56,7 @@ class Kept:
     own_log: bytes | None = None
     moved: bool = False
     power_lost: bool = False
+    taken_up: TakenUp = NOTHING
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class Machines:
             own_log=kept.own_log,
             moved=kept.moved,
             power_lost=kept.power_lost,
+            taken_up=kept.taken_up,
             wall_ms=wall_ms,
         )
 

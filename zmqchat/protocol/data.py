@@ -7,10 +7,14 @@ it, and `committing` comes last. Nothing is decided here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
+from typing import Final
 
 from zmqchat.history.clock import HybridClock
 from zmqchat.history.crypto import Crypto
+from zmqchat.history.frontier import RoomFrontier
+from zmqchat.history.members import NameBook
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.asking import Asking
@@ -36,6 +40,18 @@ from zmqchat.protocol.receipts import Receipts
 from zmqchat.protocol.reopening import Reopening
 from zmqchat.protocol.serving import Serving
 from zmqchat.protocol.sync import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """What the rows of rooms came to that many simulated stores share: frontiers and members, by room."""
+
+    frontiers: Mapping[RoomId, RoomFrontier]
+    books: Mapping[RoomId, NameBook]
+
+
+NOTHING: Final = TakenUp({}, {})
+"""Nothing was taken up before."""
 
 
 class DataMachines:
@@ -137,6 +153,14 @@ class DataMachines:
             return False
         return self.membership.book(room)[peer].at == 0
 
+    def came_to(self) -> TakenUp:
+        """What the store's rows came to, for others whose stores have the same."""
+        rooms = self.ledger.rooms
+        return TakenUp(
+            {room: entry.frontier.copy() for room, entry in rooms.items()},
+            {room: self.membership.book(room).copy() for room in rooms},
+        )
+
     def restore(
         self,
         *,
@@ -148,6 +172,7 @@ class DataMachines:
         own_log: bytes | None = None,
         moved: bool = False,
         power_lost: bool = False,
+        taken_up: TakenUp = NOTHING,
         wall_ms: int,
     ) -> list[str]:
         """Take up what the store holds, before NodeStarted; what is damaged is named in the answer.
@@ -158,9 +183,10 @@ class DataMachines:
         own_log         the row of table `meta` under OWN_LOG_ROW; None in a fresh store
         moved           machine id or inode of the store differ from those recorded
         power_lost      the last stop was not clean, and the machine was booted since
+        taken_up        what frontiers and members came to where they were taken up before; they hold what differs
         """
-        damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {})
-        self.membership.restore(members)
+        damaged = self.ledger.restore(rooms, frontiers, next_arrivals or {}, taken_up.frontiers)
+        self.membership.restore(members, taken_up.books)
         self.custody.restore(kept)
         self.own_log.restore(own_log, moved=moved, power_lost=power_lost, clock=self.clock, wall_ms=wall_ms)
         return damaged

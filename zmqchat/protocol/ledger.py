@@ -93,11 +93,13 @@ class Ledger:
         rooms: Iterable[tuple[RoomId, bytes]],
         frontiers: Iterable[tuple[RoomId, LogKey, bytes]],
         next_arrivals: Mapping[RoomId, int],
+        taken_up: Mapping[RoomId, RoomFrontier] | None = None,
     ) -> list[str]:
         """Take up what the store holds; what is damaged is left out and named in the answer.
 
         rooms          rows of table `rooms`
         frontiers      packed frontiers by room and log
+        taken_up       of rooms whose rows others have taken up before: of these `frontiers` has what differs
         next_arrivals  by room, the number after the last that was given (absent: none was)
         """
         damaged = []
@@ -110,6 +112,8 @@ class Ledger:
                 entry.name = row[2:].decode(errors="replace")
             else:
                 damaged.append(f"room {room.hex()}")
+        for room, same in (taken_up or {}).items():
+            self.room(room).frontier = same.copy()
         for room, key, row in frontiers:
             frontier = LogFrontier.unpack(row)
             if frontier is None:

@@ -16,7 +16,7 @@ them failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,8 +103,15 @@ class Membership(Machine):
             TimerFired: self._timer_fired,
         }
 
-    def restore(self, members: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take up the rows of table `members`; damaged ones are left out."""
+    def restore(
+        self, members: Iterable[tuple[bytes, bytes]], taken_up: Mapping[RoomId, NameBook] | None = None
+    ) -> None:
+        """Take up the rows of table `members`; damaged ones are left out.
+
+        taken_up   of rooms whose rows others have taken up before: of these `members` has what differs
+        """
+        for room, same in (taken_up or {}).items():
+            self._books[room] = same.copy()
         for key, row in members:
             member = Member.unpack(row)
             if len(key) == ROOM_ID_BYTES + PEER_ID_BYTES and member is not None:

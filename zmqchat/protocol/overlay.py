@@ -186,6 +186,7 @@ class Overlay(Machine):
 
     def _placed(self, fact: NodeStarted | EndpointsChanged, at: Instant) -> None:
         self.walks.own = fact.endpoints[:ENDPOINTS_PER_PEER_MAX]
+        self._count_members(at)
         self._plan(at)
 
     def _stop(self, _fact: StopRequested, _at: Instant) -> None:
@@ -444,8 +445,7 @@ class Overlay(Machine):
         self._trim_at_s = at.now_s + TRIM_S
         for _ in range(min(TRIM_AT_ONCE, len(self.active.neighbours) - self.shape.most)):
             self._give_up(at)
-        is_few = len(self._met) <= self.shape.sessions and len(self.active.neighbours) <= self.shape.most
-        self._is_trimmed = self._is_trimmed or is_few
+        self._is_trimmed |= len(self._met) <= self.shape.sessions and len(self.active.neighbours) <= self.shape.most
 
     # Walks (sections 4.2 and 4.4) -----------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from zmqchat.model.ids import PEER_ID_BYTES, PeerId
 from zmqchat.wire.roster_frames import HASH_BYTES, MemberRecord
@@ -125,6 +125,12 @@ class RecordPool:
     def hold(self, number: int) -> None:
         """One more roster holds this record."""
         self._users[number] += 1
+
+    def hold_all(self, numbers: Iterable[int]) -> None:
+        """One more roster holds all of these."""
+        users = self._users
+        for number in numbers:
+            users[number] += 1
 
     def release(self, number: int) -> None:
         """One roster less holds it; nobody's record is dropped."""

@@ -234,6 +234,16 @@ class Roster(Machine):
         chosen = self._rng.sample(links, most)
         return [*chosen, *(peer for peer in self._lacking(about) if peer in links and peer not in chosen)]
 
+    def resume(self, own_raw: bytes, members: RosterTable) -> None:
+        """Go on, before NodeStarted, as a node that has run for long: with this record of ours, and these members.
+
+        So a simulated mesh begins in which everybody is known to everybody, and nobody has news.
+        """
+        record = unpack_record(own_raw)
+        assert isinstance(record, MemberRecord) and record.peer == self._me
+        self._own, self.own_raw, self.own_version = record, own_raw, record.version
+        self.table.begin_as(members, self._me)
+
     # Our own record ------------------------------------------------------------------------------------
 
     def _addresses_changed(self, fact: NodeStarted | EndpointsChanged, at: Instant) -> None:

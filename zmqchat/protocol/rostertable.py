@@ -9,6 +9,8 @@ the place of one among a few looked at at random: a dead one, else one whose sou
 brought the most. So whoever makes up identities pushes out its own. Where the whole table is full, dead members give
 way after the strangers.
 
+A simulated node may begin with what another one's table holds (`begin_as`): then five bytes a member are its own.
+
 The hash over live members is a sum a bucket, so that a change costs one addition.
 """
 
@@ -86,7 +88,7 @@ class RosterTable:
 
     def since_s(self, slot: int) -> float:
         """When we first heard of the member."""
-        return self._since[slot]
+        return self._since[slot] if slot < len(self._since) else 0.0
 
     def live_slots(self) -> Iterator[int]:
         """The slots of all live members, by slot."""
@@ -177,13 +179,31 @@ class RosterTable:
         self.count -= 1
         self.pool.release(number)
 
+    def begin_as(self, other: RosterTable, me: PeerId) -> None:
+        """Begin with all members of another table of this pool but ourselves, as known ones of long ago."""
+        assert not self.count and self.pool is other.pool
+        self._numbers, self._flags, self._buckets = other._numbers[:], other._flags[:], other._buckets[:]
+        self.count, self.live_count = other.count, other.live_count
+        self.changes += 1
+        self.pool.hold_all(filter(None, self._numbers))
+        own = self.slot(me)
+        if own is not None:
+            self.remove(own)
+
+    def release(self) -> None:
+        """Let go of all records: the node is no more."""
+        numbers, self._numbers = self._numbers, array("I")
+        self.count = self.live_count = 0
+        for number in filter(None, numbers):
+            self.pool.release(number)
+
     # Inside --------------------------------------------------------------------------------------------
 
     def _place(self, slot: int, number: int, source: PeerId, now_s: float, known: bool) -> None:
-        missing = max(self.pool.size, slot + 1) - len(self._numbers)
-        if missing > 0:
-            for column in (self._numbers, self._flags, self._since, self._sources):
-                column.frombytes(bytes(column.itemsize * missing))
+        size = max(self.pool.size, slot + 1)
+        for column in (self._numbers, self._flags, self._since, self._sources):
+            if len(column) < size:
+                column.frombytes(bytes(column.itemsize * (size - len(column))))
         self._numbers[slot] = number
         self._flags[slot] = 0 if known else _STRANGER
         self._since[slot] = now_s

@@ -9,6 +9,7 @@ from typing import Final
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import PeerId
 from zmqchat.protocol.effects import Effect
+from zmqchat.protocol.rostertable import RosterTable
 from zmqchat.sim.clocks import Clock
 from zmqchat.sim.disk import Disk
 from zmqchat.sim.process import Process
@@ -46,6 +47,7 @@ class SimNode:
 
     process    its present life, None while it is down
     unclean    how its last life ended: "" well, "killed", "power"
+    known      its own member record and those of others, where its next life begins in the middle of a mesh
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class SimNode:
         self.application = application
         self.process: Process | None = None
         self.unclean = ""
+        self.known: tuple[bytes, RosterTable] | None = None
         self.lives = 0
         self._routed_before = 0
         self.remembered: dict[PeerId, Endpoint] = {}
@@ -82,7 +85,7 @@ class SimNode:
     def ended(self, unclean: str) -> None:
         """The process has ended: "" well, "killed", "power"."""
         self._routed_before = self.routed
-        self.process = None
+        self.process = self.known = None
         self.unclean = unclean
         self.application.died()
 

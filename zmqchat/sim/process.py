@@ -119,6 +119,9 @@ class Process:
         """Take up what the disk holds, and begin."""
         damaged = self.machines.take_up(self._node.disk.kept(power_lost), self.instant().wall_ms)
         assert not damaged, damaged
+        known = self._node.known
+        if known is not None:
+            self.machines.roster.resume(*known)
         endpoints = tuple(Endpoint(host, *PORTS) for host in self._world.network.conditions.hosts(self.number))
         self.feed(NodeStarted(endpoints=endpoints, ports=PORTS))
 
@@ -313,6 +316,7 @@ class Process:
                 disk.write(store.writes)
         self._writing, self._queued = [], []
         self._backlog.clear()
+        self.machines.roster.table.release()
 
     @property
     def routed(self) -> int:

@@ -1,8 +1,9 @@
 """A large room of people who all come at once: what `--nodes 1000` is for.
 
-How it works. Everybody is a member of the room already, as after a night in which all machines were off (`founding`).
-All start within START_S, each knows CONTACTS others by their address, and nobody hears multicast: so the mesh grows
-from nothing to a partial one by gossip alone. Then they chat, one message every PAUSE_S in the whole room.
+How it works. Everybody is a member of the room already (`founding`), and knows the member records of all others, as in a
+mesh that runs. All start within START_S, each has the addresses of CONTACTS others, and nobody hears multicast: so
+they find their links, and then they chat, one message every PAUSE_S in the whole room. In `crowd-gather` nobody knows
+more than these addresses, as after a night in which all machines were off, and the member records come by gossip.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ BURST: Final = 50
 class Crowd(Scenario):
     """Many people in one room, who start at once and chat."""
 
+    have_met: ClassVar[bool] = True
     is_drawn: ClassVar[bool] = False
     nodes_drawn: ClassVar[tuple[int, ...]] = (120,)
 
@@ -59,7 +61,7 @@ class Crowd(Scenario):
 
     def found(self, world: World) -> None:
         """All are in the room."""
-        found(world, ROOM)
+        found(world, ROOM, met=self.have_met)
 
     def plan(self, world: World) -> None:
         """One message after the other, each by somebody."""
@@ -68,6 +70,12 @@ class Crowd(Scenario):
             number += 1
             world.at(at_s, world.say, world.rng.choice(world.honest), ROOM, f"text {number}")
             at_s += PAUSE_S[0] + (PAUSE_S[1] - PAUSE_S[0]) * world.rng.random()
+
+
+class CrowdGather(Crowd):
+    """The same people, who have never met: the mesh grows from nothing to a partial one by gossip alone."""
+
+    have_met: ClassVar[bool] = False
 
 
 class CrowdLoss(Crowd):
