@@ -72,7 +72,9 @@ def found(world: World, name: str, *, met: bool) -> None:
 
 def _alone(world: World, name: str, numbers: Iterable[int]) -> World:
     """Another world, in which these nodes have joined the room and heard of nobody."""
-    plans = [replace(node.plan, rooms=(), start_s=None, contacts=(), discovers=False, tamper=None) for node in world.nodes]
+    plans = [
+        replace(node.plan, rooms=(), start_s=None, contacts=(), discovers=False, tamper=None) for node in world.nodes
+    ]
     for number in numbers:
         plans[number] = replace(plans[number], rooms=(name,), start_s=0.0)
     alone = World(replace(world.options, faults=()), plans, Watch((), None))

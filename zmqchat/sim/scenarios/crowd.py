@@ -1,7 +1,7 @@
 """A large room of people who all come at once: what `--nodes 1000` is for.
 
-How it works. Everybody is a member of the room already (`founding`), and knows the member records of all others, as in a
-mesh that runs. All start within START_S, each has the addresses of CONTACTS others, and nobody hears multicast: so
+How it works. Everybody is a member of the room already (`founding`), and knows the member records of all others, as in
+a mesh that runs. All start within START_S, each has the addresses of CONTACTS others, and nobody hears multicast: so
 they find their links, and then they chat, one message every PAUSE_S in the whole room. In `crowd-gather` nobody knows
 more than these addresses, as after a night in which all machines were off, and the member records come by gossip.
 """
