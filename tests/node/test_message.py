@@ -48,6 +48,8 @@ async def test_a_gap_stands_at_its_place(home: Path) -> None:
     async with running(home) as ann, running(home, "bob", ann) as bob:
         lobby = await ann.join("lobby")
         await eventually(lambda: lobby.peers() and len(lobby.members) == 2)
+        # Both have said that they came and who they are: no number is drawn any more but the gap's.
+        await eventually(lambda: lobby.tail.next_number == 5)
         start = lobby.tail.next_number
         cursor = lobby.messages(after=None)
         key = LogKey(bob.id, 5)
