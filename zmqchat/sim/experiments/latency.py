@@ -12,7 +12,7 @@ from zmqchat.sim.experiments.table import Table, Value
 from zmqchat.sim.experiments.trees import MESSAGES, WARM_MESSAGES, measure, tree_mesh
 
 SIZES = (10, 30, 100, 300)
-WHOLE_MAX = 100
+WHOLE_MAX = 1_000
 TREES_LEAST = 100
 
 

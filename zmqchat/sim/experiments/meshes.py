@@ -1,8 +1,9 @@
 """Whole nodes in the simulator: every machine, disks of 2 ms, links of 5 to 15 ms; and an ear on all of them.
 
-Nodes start one after the other, each with the address of one that is there. All are in one room, and have everybody's
-word of that on disk from the start: to hear it from each other is n² messages, which are no part of what is measured
-here. Neither is multicast, which is off.
+Up to GRADUAL_MAX nodes start one after the other, each with the address of one that is there. More of them start
+at once, knowing all members, as in a mesh that runs. All are in one room, and have everybody's word of that on disk
+from the start (`founding`): to hear it from each other is n² messages, which are no part of what is measured here.
+Neither is multicast, which is off.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import Final, NamedTuple
 
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
-from zmqchat.protocol.data_facts import BatchReceived
-from zmqchat.protocol.effects import Deliver, Effect, PutRow
+from zmqchat.protocol.effects import Deliver, Effect
 from zmqchat.protocol.facts import Fact, FeedReceived, FrameReceived
-from zmqchat.protocol.ownlog import OWN_LOG_ROW
 from zmqchat.sim.conditions import LinkQuality
+from zmqchat.sim.founding import found
 from zmqchat.sim.node import NodePlan
 from zmqchat.sim.options import Options
 from zmqchat.sim.routes import HEADER_BYTES
@@ -25,9 +25,11 @@ from zmqchat.sim.watch import Watch
 from zmqchat.sim.world import World
 
 ROOM: Final = "lobby"
+GRADUAL_MAX: Final = 100
 STARTED_PER_S: Final = 20.0
+START_S: Final = 1.0
+"""How long it takes until all have started where there are more than GRADUAL_MAX."""
 SETTLED_S: Final = 20.0
-JOIN_S: Final = 1.0
 LATENCY_S: Final = (0.005, 0.015)
 """One way, drawn for each connection."""
 MESSAGE_S: Final = 2.0
@@ -76,22 +78,13 @@ class Mesh:
     """A world that has settled, with everybody in one room."""
 
     def __init__(self, count: int, seed: int, config: Config | None = None) -> None:
-        chance = Random(f"{seed} contacts")
-        plans = [
-            NodePlan(
-                rooms=(),
-                start_s=number / STARTED_PER_S,
-                discovers=False,
-                contacts=(chance.randrange(number),) if number else (),
-            )
-            for number in range(count)
-        ]
+        plans = _plans(count, seed)
         self.count = count
         self.ear = Ear()
         self.world = World(Options(seed=seed, nodes=count), plans, Watch((), self.ear), config)
-        _join_all(self.world)
+        found(self.world, ROOM, met=count > GRADUAL_MAX)
         self.world.set_quality(LinkQuality(latency_s=LATENCY_S, jitter=0.0))
-        self.run(count / STARTED_PER_S + SETTLED_S)
+        self.run(max(plan.start_s or 0.0 for plan in plans) + SETTLED_S)
         self._said = 0
 
     def run(self, seconds: float) -> None:
@@ -126,24 +119,17 @@ class Mesh:
         return sorted(1000 * delay_s for delay_s in found)
 
 
-def _join_all(world: World) -> None:
-    """Put everybody into the room before the first of them starts.
-
-    In a world of its own each joins alone, and one is given what all have written; its disk is the beginning of all.
-    """
-    plans = [NodePlan(rooms=(ROOM,), discovers=False) for _node in world.nodes]
-    alone = World(world.options, plans, Watch((), None))
-    alone.schedule.run_until(JOIN_S)
-    room, first = alone.room(ROOM), alone.nodes[0]
-    assert first.process is not None
-    for node in alone.nodes[1:]:
-        for _key, raw in node.disk.batches(room):
-            first.process.feed(BatchReceived(peer=node.peer, raw=raw, pushed=False))
-    alone.schedule.run_until(2 * JOIN_S)
-    world.room(ROOM)
-    for node, joined in zip(world.nodes, alone.nodes, strict=True):
-        own_id, own_log = node.disk.store_id, joined.disk.kept(power_lost=False).own_log
-        node.disk = first.disk.copy()
-        node.disk.arrivals.clear()
-        node.disk.store_id = own_id
-        node.disk.write([PutRow("meta", OWN_LOG_ROW, own_log)])
+def _plans(count: int, seed: int) -> list[NodePlan]:
+    """When each starts, and whose address it has."""
+    chance = Random(f"{seed} contacts")
+    plans = []
+    for number in range(count):
+        is_gradual = count <= GRADUAL_MAX
+        start_s = number / STARTED_PER_S if is_gradual else START_S * number / count
+        contact = chance.randrange(number if is_gradual else count - 1) if number else None
+        if contact is not None and not is_gradual and contact >= number:
+            contact += 1
+        plans.append(
+            NodePlan(rooms=(), start_s=start_s, discovers=False, contacts=() if contact is None else (contact,))
+        )
+    return plans
