@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gc
+import resource
+import subprocess
+import sys
 import tracemalloc
 
+import pytest
+
+from zmqchat.model.limits import MIB
 from zmqchat.sim.founding import found
 from zmqchat.sim.node import NodePlan
 from zmqchat.sim.options import Options
@@ -41,3 +47,13 @@ def test_a_node_takes_little_more_where_it_knows_more_members() -> None:
     few, many = bytes_per_node(FEW), bytes_per_node(MANY)
     assert (many - few) / (MANY - FEW) < BYTES_PER_MEMBER_MAX
     assert many < BYTES_PER_NODE_MAX
+
+
+@pytest.mark.crowd
+@pytest.mark.timeout(3_600)
+def test_ten_thousand_whole_nodes_fit_in_six_gib() -> None:
+    """They start, find their links, and a message comes to all of them, as all checkers say."""
+    words = ["sim", "--seed", "1", "--scenario", "crowd", "--nodes", "10000", "--duration", "6"]
+    done = subprocess.run([sys.executable, "-m", "zmqchat", *words], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("passed\n"), done.stdout + done.stderr
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 * MIB < 6 * 1024 * MIB

@@ -18,7 +18,7 @@ from zmqchat.sim.overlaynet import OverlayNet
 from zmqchat.sim.routes import HEADER_BYTES
 
 SIZES = (30, 100, 300)
-WHOLE_MAX = 100
+WHOLE_MAX = 300
 TREES_LEAST = 100
 REST_S = 30.0
 MINUTE_S = 60.0
