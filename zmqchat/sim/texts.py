@@ -11,7 +11,8 @@ from zmqchat.model.events import Event
 from zmqchat.model.ids import MessageId, PeerId
 from zmqchat.wire.events import body_text, decode_event
 
-BATCHES_KEPT_MAX: Final = 4_096
+BATCHES_KEPT_MAX: Final = 65_536
+"""More than there are in a room of ten thousand members, all of which each watched node reads."""
 
 
 class Said(NamedTuple):
@@ -40,7 +41,8 @@ class Texts:
 
     def in_order(self, raws: list[bytes]) -> list[Said]:
         """The texts of a room's batches in timeline order."""
-        return [said for batch in in_timeline_order(map(self._opened, raws)) for said in self.of(batch.raw)]
+        with_texts = (self._opened(raw) for raw in raws if self.of(raw))
+        return [said for batch in in_timeline_order(with_texts) for said in self.of(batch.raw)]
 
     def _opened(self, raw: bytes) -> Batch:
         batch = open_stored(raw, self._crypto)
