@@ -8,6 +8,7 @@ from tests.support.authors import Author, Stranger
 from tests.support.fakelink import FakeNet, FakeNode, lobby, quick
 from zmqchat.history.batch import Batch
 from zmqchat.protocol.data_facts import BatchSettled, BehindPeer, LogOffered
+from zmqchat.protocol.fetching import REFUSALS_MAX, REST_ALONE_S, REST_S
 from zmqchat.protocol.machine import PeerUnlinked
 from zmqchat.wire.frames import Credit, Have, HaveEntry, Page, Want, decode
 
@@ -265,3 +266,35 @@ def test_have_of_a_log_with_a_gap_asks_for_the_gap_only(net: FakeNet) -> None:
     net.run(0.1)
     (want,) = eve.frames(Want)
     assert (want.first, want.end) == (2, 6)
+
+
+def test_busy_holder_is_asked_again_and_others_at_once(net: FakeNet) -> None:
+    """An empty page that is not the last: whoever else offers the log is asked, and the busy one later."""
+    ann = joined(net)
+    eve, bob = Stranger(net, ann, "eve"), Stranger(net, ann, "bob")
+    author = Author()
+    chain = author.chain(12)
+    offer(eve, chain, author)
+    (want,) = eve.frames(Want)
+    eve.send(Page(request=want.request, batches=(), done=False))
+    assert ann.data.fetching.is_fetching(lobby(), author.key()) and not ann.data.fetching.requests
+    net.run(REST_ALONE_S + 0.2)
+    (again,) = eve.frames(Want)
+    eve.send(Page(request=again.request, batches=(), done=False))
+    offer(bob, chain, author)
+    (elsewhere,) = bob.frames(Want)
+    bob.send(Page(request=elsewhere.request, batches=tuple(batch.raw for batch in chain), done=True))
+    net.run(REST_S)
+    assert len(ann.texts()) == 12 and not eve.frames(Want)
+
+
+def test_holder_that_is_always_busy_is_given_up(net: FakeNet) -> None:
+    """Its offer is void until the next exchange, so it can't keep a room from being up to date."""
+    ann = joined(net)
+    eve = Stranger(net, ann)
+    offer(eve, eve.chain(12))
+    for _refusal in range(REFUSALS_MAX):
+        (want,) = eve.frames(Want)
+        eve.send(Page(request=want.request, batches=(), done=False))
+        net.run(REST_S + 0.2)
+    assert not eve.frames(Want) and not ann.data.fetching.is_fetching(lobby(), eve.key())

@@ -9,7 +9,9 @@ from tests.support.fakelink import FakeNet, FakeNode, lobby
 from zmqchat.history.batch import Batch, BatchHeader, peek
 from zmqchat.model.ids import MAIN_BRANCH
 from zmqchat.model.limits import FRAME_BYTES_MAX, PAGES_IN_FLIGHT_MAX
+from zmqchat.protocol.copies import LINKS_FREE
 from zmqchat.protocol.facts import RangeLoaded
+from zmqchat.protocol.machine import PeerUnlinked
 from zmqchat.wire.frames import Credit, Page, Want, encode
 
 
@@ -218,3 +220,29 @@ def test_store_that_can_not_be_read_sends_the_asker_elsewhere(net: FakeNet, ann:
     net.run(5.0)
     assert [(page.batches, page.done) for page in bob.frames(Page)] == [((), True)]
     assert ann.data.serving.waiting(bob.peer) == 0
+
+
+def test_who_asks_for_what_others_get_is_sent_elsewhere(
+    net: FakeNet, ann: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many links the second asker of the same numbers gets an empty page after which more would follow."""
+    monkeypatch.setattr("zmqchat.protocol.copies.EXCESS_NUMBERS_MAX", 1)
+    askers = [Stranger(net, ann, f"asker {number}") for number in range(LINKS_FREE + 2)]
+    for asker in askers:
+        asker.send(want(credit=8))
+    net.run(1.0)
+    pages = [asker.frames(Page) for asker in askers]
+    refused = [page == [Page(request=1, batches=(), done=False)] for page in pages]
+    assert refused.count(False) == 1
+    assert sum(ann.data.serving.waiting(asker.peer) for asker in askers) == 0
+
+
+def test_with_few_links_all_are_served_at_once(net: FakeNet, ann: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can come to carry more than three times what it has, so nobody waits."""
+    monkeypatch.setattr("zmqchat.protocol.copies.EXCESS_NUMBERS_MAX", 1)
+    ann.handle(PeerUnlinked(peer=Author("eve").peer, reason="lost"))
+    askers = [Stranger(net, ann, f"asker {number}") for number in range(LINKS_FREE)]
+    for asker in askers:
+        asker.send(want(credit=8))
+    net.run(1.0)
+    assert [sum(len(page.batches) for page in asker.frames(Page)) for asker in askers] == [40] * LINKS_FREE

@@ -20,6 +20,7 @@ from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.protocol.asking import Asking
 from zmqchat.protocol.broadcast import Broadcast
 from zmqchat.protocol.committing import Committing
+from zmqchat.protocol.copies import Copies
 from zmqchat.protocol.custody import Custody
 from zmqchat.protocol.delivery import Delivery
 from zmqchat.protocol.fanout import Fanout
@@ -90,7 +91,8 @@ class DataMachines:
         self.reopening = Reopening(crypto, self.ledger, tokens, self.interests)
         self.custody = Custody(config, self.ledger, tokens, self.reopening.open)
         self.intake = Intake(crypto, self.clock, self.ledger, tokens, self.interests.is_linked, self.custody.takes)
-        self.fetching = Fetching(config, self.ledger, self.interests, self.custody.takes_log)
+        copies = Copies()
+        self.fetching = Fetching(config, self.ledger, self.interests, self.custody.takes_log, copies)
         self.delivery = Delivery(config, self.ledger, tokens, self.fetching.is_fetching)
         self.membership = Membership(me, name, config, self.ledger, self.publishing)
         self._is_partial, self._is_live, self._gaps = is_partial, is_live, gaps
@@ -99,9 +101,11 @@ class DataMachines:
         self.broadcast = Broadcast(crypto, self.ledger, self.interests, rtt_s, is_partial, gaps)
         self.merging = Merging(config, self.ledger, self.interests, self.broadcast, is_partial, gaps)
         self.asking = Asking(config, self.ledger, self.interests, self.receipts, self.broadcast, self._is_wide, is_live)
-        self.haves = Haves(me, config, self.ledger, self.interests, rtt_s, self._is_told_late)
+        self.haves = Haves(
+            me, config, self.ledger, self.interests, rtt_s, self._is_told_late, self.fetching.is_fetching
+        )
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
-        self.serving = Serving(config, self.ledger, tokens)
+        self.serving = Serving(config, self.ledger, self.interests, copies, tokens)
         self.keeping = Keeping(config, self.ledger, self.interests, choice or Nobody())
         sources = (self.publishing, self.intake, self.delivery, self.membership, self.reopening, self.custody)
         self.committing = Committing(self.ledger, sources, tokens)

@@ -9,8 +9,9 @@ work of a large gap in chunks (one holder is asked for all of it):
 Pages are settled by `intake` when their batches are durable (or held already); each settled page pays for
 another one, so a peer never has more than REQUESTS_PER_PEER x CREDIT pages on the way to a slow disk. What
 is not kept (forged, no room on the disk), what does not come for sync_idle_s, and what a lost link takes
-away is left to other holders and to the next exchange. Oldest first, or newest first in a room that is
-read latest first.
+away is left to other holders and to the next exchange. A holder of whom many ask the same answers by an empty
+page that is not the last (`copies`): that log rests with it, while others that offer it are asked at once.
+Oldest first, or newest first in a room that is read latest first.
 
 When everything that linked peers offered of a compared room is here, UpToDate says so.
 """
@@ -26,6 +27,7 @@ from zmqchat.model.config import Config
 from zmqchat.model.faults import Fault
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import PAGES_IN_FLIGHT_MAX
+from zmqchat.protocol.copies import Copies
 from zmqchat.protocol.data_facts import (
     BatchReceived,
     BatchSettled,
@@ -59,6 +61,19 @@ chunks comes twice, and may have 1,000 numbers: larger chunks fetch less twice, 
 WANTED_LOGS_MAX = 16_384
 """Logs that are being fetched; offers beyond it come again with the next exchange."""
 
+REST_S = 3.0
+REST_ALONE_S = 0.3
+"""How long a log rests with a holder that is busy with it: where others will soon have it, and where few others are."""
+
+REST_LOOK_S = 0.1
+"""How often it is looked whether a rest is over."""
+
+OTHERS = 2
+"""Other links in the room from which a log may come."""
+
+REFUSALS_MAX = 6
+"""An offer that was not kept so often is void until the next exchange. An honest holder keeps it at the fourth time."""
+
 _Place = tuple[RoomId, LogKey]
 
 
@@ -68,11 +83,13 @@ class _Wanted:
 
     forked   what is held under these numbers is another branch, so it takes nothing away
     asked    the spans under way, by request
+    refused  how often each peer was busy with it
     """
 
     spans: dict[PeerId, list[Span]] = field(default_factory=dict)
     forked: bool = False
     asked: dict[int, Span] = field(default_factory=dict)
+    refused: dict[PeerId, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -94,9 +111,17 @@ class Fetching(Machine):
     timer = "fetching"
 
     def __init__(
-        self, config: Config, ledger: Ledger, interests: Interests, takes_log: Callable[[RoomId, LogKey], bool]
+        self,
+        config: Config,
+        ledger: Ledger,
+        interests: Interests,
+        takes_log: Callable[[RoomId, LogKey], bool],
+        copies: Copies,
     ) -> None:
         super().__init__()
+        self._copies = copies
+        self._resting: dict[tuple[PeerId, _Place], float] = {}
+        self._rest_timer_set = False
         self._takes_log = takes_log
         self._config = config
         self._ledger = ledger
@@ -205,7 +230,7 @@ class Fetching(Machine):
 
     def _ask(self, peer: PeerId, place: _Place, at: Instant) -> bool:
         wanted = self._wanted.get(place)
-        if wanted is None or len(wanted.asked) >= REQUESTS_PER_LOG:
+        if wanted is None or len(wanted.asked) >= REQUESTS_PER_LOG or (peer, place) in self._resting:
             return False
         taken = list(wanted.asked.values()) + ([] if wanted.forked else self._held(place))
         spans = without(wanted.spans.get(peer, ()), taken)
@@ -250,6 +275,9 @@ class Fetching(Machine):
             self.outbox.append(PeerFaulted(peer=peer, fault=Fault(reason="flood", detail="pages beyond the credit")))
             self._drop(frame.request, at)
             return
+        if not frame.batches and not frame.done:
+            self._rest(frame.request, request, at)
+            return
         request.at_s = at.now_s
         request.done = frame.done
         if frame.batches:
@@ -277,6 +305,7 @@ class Fetching(Machine):
 
     def _finish_if_done(self, number: int, request: _Request, at: Instant) -> None:
         if request.done and not request.pages:
+            self._copies.fetched(request.place, at.now_s)
             wanted = self._end(number, request)
             if wanted is not None:
                 left = without(wanted.spans.get(request.peer, ()), [request.span])
@@ -290,6 +319,36 @@ class Fetching(Machine):
         if wanted is not None:
             self._leave(request.place, wanted, request.peer, [])
         self._schedule(at)
+
+    def _rest(self, number: int, request: _Request, at: Instant) -> None:
+        """The peer is busy with others who want the same: some of them will offer it."""
+        peer, place = request.peer, request.place
+        wanted = self._wanted.get(place)
+        if wanted is not None:
+            wanted.refused[peer] = refused = wanted.refused.get(peer, 0) + 1
+            if refused >= REFUSALS_MAX:
+                self._drop(number, at)
+                return
+            others = len(self._interests.peers_in(place[0])) - 1
+            self._resting[(peer, place)] = at.now_s + (REST_S if others >= OTHERS else REST_ALONE_S)
+            self._set_rest_timer(at)
+        self._end(number, request)
+        self._schedule(at)
+
+    def _rested(self, at: Instant) -> None:
+        self._rest_timer_set = False
+        for (peer, place), until_s in list(self._resting.items()):
+            if until_s <= at.now_s:
+                del self._resting[(peer, place)]
+                if peer in self._queues:
+                    self._queues[peer][place] = None
+        self._set_rest_timer(at)
+        self._schedule(at)
+
+    def _set_rest_timer(self, at: Instant) -> None:
+        if self._resting and not self._rest_timer_set:
+            self._rest_timer_set = True
+            self.outbox.append(SetTimer(name=(self.timer, "rest"), at_s=at.now_s + REST_LOOK_S))
 
     def _end(self, number: int, request: _Request) -> _Wanted | None:
         del self._requests[number]
@@ -351,7 +410,10 @@ class Fetching(Machine):
         self._compared.pop(fact.room, None)
         self._schedule(at)
 
-    def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
+    def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
+        if fact.name[1:] == ("rest",):
+            self._rested(at)
+            return
         self._timer_set = False
         idle = [n for n, request in self._requests.items() if at.now_s - request.at_s >= self._config.sync_idle_s]
         for number in idle:

@@ -5,7 +5,8 @@ it came by almost at once (after REST, and not more often than PACE of have_auth
 200 small frames a second), to the other linked members of the room within have_others_s. What is due to a
 peer is a set of logs, so any number of commits make one entry; a HAVE carries the `end` that holds when it
 leaves. In a partial mesh that is for the links of a room's tree: over the lazy ones names go (`broadcast`), which
-show what is missing sooner.
+show what is missing sooner. What comes by an exchange has no names there, so all links are told of it, and whoever
+lacks it too has more holders to ask.
 
     due to a peer: nothing --stored--> soon (after REST, and PACE after the last) --timer--> sent
                            --stored--> late (have_others_s)         soon wins over late
@@ -70,8 +71,10 @@ class Haves(Machine):
         interests: Interests,
         rtt_s: Callable[[PeerId], float],
         is_told_late: Callable[[RoomId, PeerId], bool] = lambda _room, _peer: True,
+        is_fetching: Callable[[RoomId, LogKey], bool] = lambda _room, _key: False,
     ) -> None:
         super().__init__()
+        self._is_fetching = is_fetching
         self._me = me
         self._config = config
         self._ledger = ledger
@@ -106,9 +109,10 @@ class Haves(Machine):
                 # What is our own leaves as a batch; only the offer of `fanout` tells of it by HAVE.
                 if stored.peer is None or stored.batch.room != room:
                     continue
+                fetched = len(told_late) < len(members) and self._is_fetching(room, stored.key)
                 for peer in members:
                     soon = peer in (stored.peer, stored.key.author)
-                    if soon or peer in told_late:
+                    if soon or fetched or peer in told_late:
                         self._tell(peer, room, stored.key, soon, at)
         self._set_timer(at)
 

@@ -7,6 +7,9 @@ memory. A page costs a credit; without credit for sync_idle_s a request is dropp
     waiting --credit--> loading --RangeLoaded--> Page --more and credit--> loading
                                                       --nothing left--> Page(done), gone
 
+Where many ask for the same at once (`copies`), some are told to turn to those that have it by now: an empty page after
+which more would follow. That request is over; the asker makes a new one later, or asks another holder.
+
 A load that fails is tried LOAD_TRIES_MAX times, RETRY_S apart; then the answer is that there is nothing here.
 
 What is asked for is clipped to what is held; for a log that is unknown the answer is one empty page. Bytes a
@@ -23,8 +26,10 @@ from zmqchat.history.ranges import Extent
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import PAGE_BYTES_MAX, PAGES_IN_FLIGHT_MAX, REPAIR_BYTES_PER_S_MAX
+from zmqchat.protocol.copies import LINKS_FREE, LOGS_MAX, Copies
 from zmqchat.protocol.effects import LoadRange, SetTimer
 from zmqchat.protocol.facts import Instant, RangeLoaded, TimerFired
+from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame, Size
 from zmqchat.wire.frames import Credit, Page, Want, encode
@@ -41,7 +46,10 @@ RETRY_S = 1.0
 
 @dataclass(slots=True)
 class _Serving:
-    """A WANT: the numbers that are still to be sent, and how many loads have failed in a row."""
+    """A WANT: the numbers that are still to be sent, and how many loads have failed in a row.
+
+    excess   others were sent enough of it already
+    """
 
     room: RoomId
     key: LogKey
@@ -51,6 +59,7 @@ class _Serving:
     newest_first: bool
     at_s: float
     failures: int = 0
+    excess: bool = False
 
 
 @dataclass(slots=True)
@@ -73,8 +82,12 @@ class Serving(Machine):
 
     timer = "serving"
 
-    def __init__(self, config: Config, ledger: Ledger, tokens: Iterator[int]) -> None:
+    def __init__(
+        self, config: Config, ledger: Ledger, interests: Interests, copies: Copies, tokens: Iterator[int]
+    ) -> None:
         super().__init__()
+        self._interests = interests
+        self._copies = copies
         self._config = config
         self._ledger = ledger
         self._tokens = tokens
@@ -96,7 +109,7 @@ class Serving(Machine):
     def sizes(self) -> tuple[Size, ...]:
         """What askers want."""
         wants = max((len(asker.wants) for asker in self._askers.values()), default=0)
-        return (Size("wants of a peer", wants, WANTS_PER_PEER_MAX),)
+        return (Size("wants of a peer", wants, WANTS_PER_PEER_MAX), Size("logs sent", len(self._copies), LOGS_MAX))
 
     def _linked(self, fact: PeerLinked, at: Instant) -> None:
         self._askers[fact.peer] = _Asker(budget_at_s=at.now_s)
@@ -113,7 +126,7 @@ class Serving(Machine):
             if idle is None:
                 return
             del asker.wants[idle]
-        asker.wants[frame.request] = _Serving(
+        want = _Serving(
             frame.room,
             LogKey(frame.author, frame.log, frame.branch),
             frame.first,
@@ -122,7 +135,22 @@ class Serving(Machine):
             frame.newest_first,
             at.now_s,
         )
-        self._serve(peer, asker, at)
+        if self._is_admitted(peer, want, at):
+            asker.wants[frame.request] = want
+            self._serve(peer, asker, at)
+        else:
+            self.outbox.append(
+                SendFrame(peer=peer, payload=encode(Page(request=frame.request, batches=(), done=False)))
+            )
+
+    def _is_admitted(self, peer: PeerId, want: _Serving, at: Instant) -> bool:
+        if len(self._interests.peers_in(want.room)) <= LINKS_FREE or not self._extents(want):
+            return True
+        place = (want.room, want.key)
+        if not self._copies.admits(place, peer, want.first, want.end, at.now_s):
+            return False
+        want.excess = self._copies.is_excess(place, peer, want.first, want.end, at.now_s)
+        return True
 
     def _credit(self, peer: PeerId, frame: Credit, at: Instant) -> None:
         asker = self._askers.get(peer)
@@ -207,6 +235,8 @@ class Serving(Machine):
     def _send(self, peer: PeerId, asker: _Asker, number: int, batches: tuple[bytes, ...], *, done: bool) -> None:
         payload = encode(Page(request=number, batches=batches, done=done))
         asker.budget -= len(payload)
+        if asker.wants[number].excess:
+            self._copies.sent_excess(len(payload))
         asker.wants[number].credit -= 1
         if done:
             del asker.wants[number]

@@ -36,28 +36,34 @@ class Healing(Base):
             return
         if not self._lacked:
             self._sent_before = dict(world.network.sent_history_bytes)
-            held = {node: self._held(world, node) for node in world.watched}
-            everything = set().union(*held.values())
-            self._lacked = {node: sum(map(len, everything - raws)) for node, raws in held.items()}
+            self._lacked = self._lacking(world)
         elif world.agrees():
             self._took_s = world.now_s - self._heals_s
             self._sent = {n: size - self._sent_before.get(n, 0) for n, size in world.network.sent_history_bytes.items()}
 
-    def _held(self, world: World, node: int) -> set[bytes]:
-        disk = world.nodes[node].disk
-        return {raw for room in rooms_of(world) for _key, raw in disk.batches(world.room(room))}
+    def _lacking(self, world: World) -> dict[int, int]:
+        """How many bytes of what anybody holds each node does not; a disk holds no batch twice."""
+        everything: dict[bytes, None] = {}
+        held = {}
+        for node in world.honest:
+            raws = [raw for room in rooms_of(world) for _key, raw in world.nodes[node].disk.batches(world.room(room))]
+            held[node] = sum(map(len, raws))
+            everything.update(dict.fromkeys(raws))
+        whole = sum(map(len, everything))
+        return {node: whole - size for node, size in held.items()}
 
     def quiet(self, world: World) -> None:
         """Compare, and tell the numbers."""
         if self._took_s is None or self._took_s > EQUAL_WITHIN_S:
             raise CheckFailed(f"not all hold the same {EQUAL_WITHIN_S:.0f} s after the network healed")
-        lacked, sent = max(self._lacked.values()), max(self._sent.values(), default=0)
-        mean = sum(self._sent.values()) / len(world.nodes)
+        times = {node: self._sent.get(node, 0) / max(1, lacked) for node, lacked in self._lacked.items()}
+        busiest = max(times, key=lambda node: times[node])
+        mean = sum(self._sent.values()) / len(self._lacked)
         world.notes.append(
-            f"equal {self._took_s:.0f} s after the network healed; a node lacked up to {lacked:,} B,"
-            f" sent {mean:,.0f} B of history on average and {sent:,} B at most ({sent / max(1, lacked):.2f} times)"
+            f"equal {self._took_s:.0f} s after the network healed; a node lacked up to"
+            f" {max(self._lacked.values()):,} B, sent {mean:,.0f} B of history on average;"
+            f" node {busiest} sent {self._sent.get(busiest, 0):,} B, {times[busiest]:.2f} times what it lacked"
         )
-        for node, most in self._lacked.items():
-            times = self._sent.get(node, 0) / max(1, most)
-            if times > SENT_TIMES_LACKED_MAX:
-                raise CheckFailed(f"node {node} sent {times:.1f} times the {most} B that it lacked")
+        for node, ratio in times.items():
+            if ratio > SENT_TIMES_LACKED_MAX:
+                raise CheckFailed(f"node {node} sent {ratio:.1f} times the {self._lacked[node]} B that it lacked")
