@@ -225,8 +225,9 @@ def test_store_that_can_not_be_read_sends_the_asker_elsewhere(net: FakeNet, ann:
 def test_who_asks_for_what_others_get_is_sent_elsewhere(
     net: FakeNet, ann: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With many links the second asker of the same numbers gets an empty page after which more would follow."""
+    """In a partial mesh, with many links, the second asker gets an empty page after which more would follow."""
     monkeypatch.setattr("zmqchat.protocol.copies.EXCESS_NUMBERS_MAX", 1)
+    ann.switch(partial=True)
     askers = [Stranger(net, ann, f"asker {number}") for number in range(LINKS_FREE + 2)]
     for asker in askers:
         asker.send(want(credit=8))
@@ -237,12 +238,16 @@ def test_who_asks_for_what_others_get_is_sent_elsewhere(
     assert sum(ann.data.serving.waiting(asker.peer) for asker in askers) == 0
 
 
-def test_with_few_links_all_are_served_at_once(net: FakeNet, ann: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody can come to carry more than three times what it has, so nobody waits."""
+@pytest.mark.parametrize(("partial", "links"), [(True, LINKS_FREE), (False, LINKS_FREE + 2)])
+def test_with_few_links_or_in_a_full_mesh_all_are_served_at_once(
+    net: FakeNet, ann: FakeNode, monkeypatch: pytest.MonkeyPatch, partial: bool, links: int
+) -> None:
+    """Nobody can come to carry more than three times what it has, or all are near: so nobody waits."""
     monkeypatch.setattr("zmqchat.protocol.copies.EXCESS_NUMBERS_MAX", 1)
+    ann.switch(partial=partial)
     ann.handle(PeerUnlinked(peer=Author("eve").peer, reason="lost"))
-    askers = [Stranger(net, ann, f"asker {number}") for number in range(LINKS_FREE)]
+    askers = [Stranger(net, ann, f"asker {number}") for number in range(links)]
     for asker in askers:
         asker.send(want(credit=8))
     net.run(1.0)
-    assert [sum(len(page.batches) for page in asker.frames(Page)) for asker in askers] == [40] * LINKS_FREE
+    assert [sum(len(page.batches) for page in asker.frames(Page)) for asker in askers] == [40] * links

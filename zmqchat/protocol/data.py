@@ -105,7 +105,7 @@ class DataMachines:
             me, config, self.ledger, self.interests, rtt_s, self._is_told_late, self.fetching.is_fetching
         )
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
-        self.serving = Serving(config, self.ledger, self.interests, copies, tokens)
+        self.serving = Serving(config, self.ledger, self.interests, copies, tokens, is_partial)
         self.keeping = Keeping(config, self.ledger, self.interests, choice or Nobody())
         sources = (self.publishing, self.intake, self.delivery, self.membership, self.reopening, self.custody)
         self.committing = Committing(self.ledger, sources, tokens)

@@ -7,7 +7,7 @@ memory. A page costs a credit; without credit for sync_idle_s a request is dropp
     waiting --credit--> loading --RangeLoaded--> Page --more and credit--> loading
                                                       --nothing left--> Page(done), gone
 
-Where many ask for the same at once (`copies`), some are told to turn to those that have it by now: an empty page after
+Where many ask for the same at once in a partial mesh (`copies`), some are told to turn to those that have it by now: an empty page after
 which more would follow. That request is over; the asker makes a new one later, or asks another holder.
 
 A load that fails is tried LOAD_TRIES_MAX times, RETRY_S apart; then the answer is that there is nothing here.
@@ -18,7 +18,7 @@ second and peer are bounded: an admitted peer could loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zmqchat.history.batch import BatchHeader, peek
@@ -83,11 +83,18 @@ class Serving(Machine):
     timer = "serving"
 
     def __init__(
-        self, config: Config, ledger: Ledger, interests: Interests, copies: Copies, tokens: Iterator[int]
+        self,
+        config: Config,
+        ledger: Ledger,
+        interests: Interests,
+        copies: Copies,
+        tokens: Iterator[int],
+        is_partial: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._interests = interests
         self._copies = copies
+        self._is_partial = is_partial
         self._config = config
         self._ledger = ledger
         self._tokens = tokens
@@ -144,7 +151,8 @@ class Serving(Machine):
             )
 
     def _is_admitted(self, peer: PeerId, want: _Serving, at: Instant) -> bool:
-        if len(self._interests.peers_in(want.room)) <= LINKS_FREE or not self._extents(want):
+        is_free = not self._is_partial() or len(self._interests.peers_in(want.room)) <= LINKS_FREE
+        if is_free or not self._extents(want):
             return True
         place = (want.room, want.key)
         if not self._copies.admits(place, peer, want.first, want.end, at.now_s):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import ClassVar, Final
 
+from zmqchat.model.config import Config
 from zmqchat.sim.checkers.healing import Healing
 from zmqchat.sim.checkers.shown import Shown
 from zmqchat.sim.checks import Checker
@@ -35,6 +36,8 @@ PARTED_S: Final = 12.0
 SAID_FROM_S: Final = 15.0
 QUIET_S: Final = 5.0
 """Before the network heals nothing is said."""
+
+HALVES_PARTIAL: Final = Config(full_mesh_max=16, full_mesh_again=8)
 
 MESSAGES_PER_NODE: Final = 10
 BURST: Final = 50
@@ -97,8 +100,11 @@ class CrowdLoss(Crowd):
 class CrowdHeal(Crowd):
     """The network falls into halves, in each of which ten messages a node are said; at the end of the run it heals.
 
-    They are said in bursts, as one batch or two each.
+    They are said in bursts, as one batch or two each. The halves of a hundred nodes are partial meshes like those of a
+    thousand.
     """
+
+    config: ClassVar[Config] = HALVES_PARTIAL
 
     def checkers(self) -> Sequence[Checker]:
         """What was missing comes soon, and from all sides."""
