@@ -172,6 +172,28 @@ def test_removing_and_putting_back_leaves_the_hash_as_it_was() -> None:
     assert holder.frontier.get(MAIN) is None and MAIN not in holder.frontier
 
 
+def test_the_hash_heeds_authors_that_come_and_go_after_it_was_asked_for() -> None:
+    """Whenever it is asked for, of a frontier or a copy, it is that of one that never told its hash before."""
+    authors = [PeerId(bytes([number]) * 32) for number in (5, 2, 9, 1)]
+    holder = Holder()
+    holder.offer_all(chain(2))
+    entry = holder.frontier[MAIN]
+    frontier = RoomFrontier()
+
+    def check(held: list[PeerId]) -> None:
+        fresh = RoomFrontier()
+        for author in held:
+            fresh.put(LogKey(author, 1), entry)
+        assert frontier.hash == fresh.hash == frontier.copy().hash
+
+    for number, author in enumerate(authors, start=1):
+        frontier.put(LogKey(author, 1), entry)
+        check(authors[:number])
+    frontier = frontier.copy()
+    frontier.put(LogKey(authors[1], 1), None)
+    check([authors[0], *authors[2:]])
+
+
 def test_of_author_lists_logs_by_number() -> None:
     """The logs of one author, whichever came first."""
     holder = Holder()

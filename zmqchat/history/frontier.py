@@ -89,6 +89,7 @@ class RoomFrontier:
         self._named: dict[tuple[PeerId, int], list[bytes]] = {}
         self._recent: dict[bytes, None] = {}
         self._digests: Layered[PeerId, bytes] = Layered()
+        self._sorted_authors: tuple[PeerId, ...] | None = ()
         self._hash: bytes | None = None
 
     def copy(self) -> RoomFrontier:
@@ -98,6 +99,7 @@ class RoomFrontier:
         other._named = {log: list(names) for log, names in self._named.items()}
         other._hash = self.hash
         other._digests = self._digests.copy()
+        other._sorted_authors = self._sorted_authors
         return other
 
     # Looking -------------------------------------------------------------------------------------
@@ -142,14 +144,21 @@ class RoomFrontier:
     def hash(self) -> bytes:
         """16 bytes that are equal on two nodes when they hold the same of this room."""
         if self._hash is None:
-            parts = []
-            for author in sorted(self._logs):
-                digest = self._digests.get(author)
-                if digest is None:
-                    digest = self._digests[author] = self._author_digest(author)
-                parts.append(digest)
+            # In a large room it is asked for after each message, when one of a thousand authors has changed.
+            authors = self._sorted_authors
+            if authors is None:
+                authors = self._sorted_authors = tuple(sorted(self._logs))
+            digests = self._digests.values_of(authors)
+            parts = [
+                self._new_digest(author) if digest is None else digest
+                for author, digest in zip(authors, digests, strict=True)
+            ]
             self._hash = _blake2b(_FRONTIER_LABEL, b"".join(parts))
         return self._hash
+
+    def _new_digest(self, author: PeerId) -> bytes:
+        digest = self._digests[author] = self._author_digest(author)
+        return digest
 
     def _author_digest(self, author: PeerId) -> bytes:
         """The digest over what is held of an author; no bytes where that is nothing."""
@@ -234,11 +243,13 @@ class RoomFrontier:
         logs = self._logs.own(key.author, dict)
         if logs is None:
             logs = self._logs[key.author] = {}
+            self._sorted_authors = None
         before = logs.pop(key, None) if frontier is None else logs.get(key)
         if frontier is not None:
             logs[key] = frontier
         if not logs:
             self._logs.pop(key.author)
+            self._sorted_authors = None
         if key.branch != MAIN_BRANCH and (before is None) != (frontier is None):
             self._toggle_branch(key)
         if before is None or frontier is None or before.ranges is not frontier.ranges or before.floor != frontier.floor:

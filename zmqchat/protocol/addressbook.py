@@ -98,6 +98,7 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
+@lru_cache(maxsize=4_096)
 def is_usable(endpoint: Endpoint, *, loopback: bool) -> bool:
     """Whether an address that a peer told may be dialled: unicast, a real port, loopback only where allowed."""
     address = _address(endpoint.host)
@@ -329,16 +330,17 @@ class AddressBook:
         ready: list[Target] = []
         next_s: float | None = None
         self._busy = set()
-        for target in chain(self._by_peer.values(), self._by_endpoint.values()):
+        peers = len(self._by_peer)
+        for number, target in enumerate(chain(self._by_peer.values(), self._by_endpoint.values())):
             if target.dialling:
                 self._busy.update(map(_place, target.dialling))
             elif target.peer in in_session or not target.endpoints:
                 continue
-            elif target.due_s <= now_s:
+            elif target.due_s > now_s:
+                if next_s is None or target.due_s < next_s:
+                    next_s = target.due_s
+            elif may_dial(target.peer, number >= peers and not self.of_peer(target)):
                 ready.append(target)
-            elif next_s is None or target.due_s < next_s:
-                next_s = target.due_s
-        ready = [target for target in ready if may_dial(target.peer, not self.of_peer(target))]
         ready.sort(key=lambda target: (not target.is_known, target.due_s))
         return ready, next_s
 
