@@ -10,8 +10,8 @@ FOUND_LINKS_S = 8.0
 LOOKED_FOR_S = 6.0
 
 FACTS_PER_NODE_SECOND_MAX = 30
-"""About 20 are usual: pings of some eight links and their answers, timers, and what is said. Half as many again mean that
-something is sent or woken that need not be, and that each simulation takes as much longer."""
+"""About 20 are usual: pings of some eight links and their answers, timers, and what is said. Half as many again mean
+that something is sent or woken that need not be, and that each simulation takes as much longer."""
 
 
 def test_a_node_of_a_large_mesh_handles_few_facts_a_second() -> None:
