@@ -13,7 +13,8 @@ few askers at a time and sends the rest elsewhere. By log, within COPY_S:
 
 So a node that has all of its half and fetches the other sends each part of the first once and of the second twice, but
 of every third log in that once: less than three times what it lacked. With a few links in the room nobody is refused,
-as it can't come to more, nor in a full mesh, where all are near and nobody is to wait. Different numbers of a log are different copies, so several holders still share one log.
+as it can't come to more, nor in a full mesh, where all are near and nobody is to wait. Different numbers of a log are
+different copies, so several holders still share one log.
 """
 
 from __future__ import annotations

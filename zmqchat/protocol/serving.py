@@ -7,8 +7,8 @@ memory. A page costs a credit; without credit for sync_idle_s a request is dropp
     waiting --credit--> loading --RangeLoaded--> Page --more and credit--> loading
                                                       --nothing left--> Page(done), gone
 
-Where many ask for the same at once in a partial mesh (`copies`), some are told to turn to those that have it by now: an empty page after
-which more would follow. That request is over; the asker makes a new one later, or asks another holder.
+Where many ask for the same at once in a partial mesh (`copies`), some are told to turn to those that have it by now: an
+empty page after which more would follow. That request is over; the asker makes a new one later, or asks another holder.
 
 A load that fails is tried LOAD_TRIES_MAX times, RETRY_S apart; then the answer is that there is nothing here.
 
