@@ -12,6 +12,7 @@ from tests.support.fakelink import peer_of
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId, RoomId
+from zmqchat.model.limits import DIALS_REFUSED_MAX
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.machine import LinkWanted
 from zmqchat.protocol.reach import Reach
@@ -96,6 +97,31 @@ def test_a_few_are_asked_at_once_and_more_after_a_second() -> None:
     assert len(set(made.wanted)) == WISHES_MAX
     made.seeking.seek(Instant(4.0, 0))
     assert len(made.wanted) == WISHES_MAX
+
+
+def test_whoever_listens_no_more_is_followed_by_the_next_at_once() -> None:
+    """Most of the mesh may have died; not so after a refusal by the living, which would storm their doors."""
+    made = Wanting(3, Members())
+    made.seeking.seek(START)
+    for failed in range(10):
+        made.seeking.failed(made.wanted[failed], "refused", START)
+        assert len(made.seeking.wishes) == ASKS_AT_ONCE
+    for reason in ("full", "timeout", "held"):
+        made.seeking.failed(made.wanted[-1], reason, START)
+    assert len(made.wanted) == ASKS_AT_ONCE + 10
+
+
+def test_going_through_the_dead_is_bounded() -> None:
+    """Sixty-four at once and one a second more beside those that are asked each second."""
+    made = Wanting(3, Members())
+    dead = made.wanted
+    made.seeking.seek(START)
+    for failed in range(1_000):
+        if failed < len(dead):
+            made.seeking.failed(dead[failed], "refused", START)
+    assert len(dead) == ASKS_AT_ONCE + DIALS_REFUSED_MAX
+    made.seeking.seek(Instant(2.0, 0))
+    assert len(dead) == 2 * ASKS_AT_ONCE + DIALS_REFUSED_MAX
 
 
 def test_whoever_has_enough_does_not_seek() -> None:

@@ -106,6 +106,10 @@ DIALS_AT_ONCE_MAX: Final = 4
 DIALS_PER_S_MAX: Final = 10
 """New dials a second, over all candidates."""
 
+DIALS_REFUSED_MAX: Final = 64
+"""In a partial mesh, dials beyond these that follow at once upon refused ones, and one more a second: most of a mesh
+may have died at once. A SYN and its RST each."""
+
 DOOR_FRAMES_PER_S_MAX: Final = 50
 """HELLOs answered a second: a flood at the door can't slow the mesh."""
 

@@ -22,8 +22,8 @@ from random import Random
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
-from zmqchat.model.limits import DIALS_PER_S_MAX
 from zmqchat.protocol.addressbook import AddressBook, is_loopback, is_usable
+from zmqchat.protocol.dialpace import DialPace
 from zmqchat.protocol.effects import CloseDirect, Expel, OpenDirect, OpenFeed, Send, SetTimer
 from zmqchat.protocol.facts import (
     DirectClosed,
@@ -107,8 +107,7 @@ class Peers(Machine):
         self._scores = Scores(config.penalty_max_s)
         self._own: set[tuple[str, int]] = set()
         self._own_ports: frozenset[int] = frozenset()
-        self._dial_budget = float(DIALS_PER_S_MAX)
-        self._dial_budget_at_s = 0.0
+        self._pace = DialPace()
         self._dial_timer_s: float | None = None
         self._stopping = False
         self.facts = {
@@ -207,10 +206,7 @@ class Peers(Machine):
     def _dial_due(self, at: Instant) -> None:
         if self._stopping:
             return
-        earned = (at.now_s - self._dial_budget_at_s) * DIALS_PER_S_MAX
-        self._dial_budget = min(float(DIALS_PER_S_MAX), self._dial_budget + earned)
-        self._dial_budget_at_s = at.now_s
-        free = min(self._dials_free(), int(self._dial_budget))
+        free = min(self._dials_free(), self._pace.left(at.now_s))
         if free <= 0:
             self._look_again(at.now_s + BUSY_S, at)
             return
@@ -221,7 +217,7 @@ class Peers(Machine):
                 break
             for endpoint in self.book.pick(target, min(ENDPOINTS_AT_ONCE, free), self._is_own, at.now_s):
                 free -= 1
-                self._dial_budget -= 1
+                self._pace.spend()
                 # Whoever answers at a bare endpoint is welcome, also where another peer did before.
                 expected = target.peer if self.book.of_peer(target) else None
                 self.outbox.append(DialWanted(endpoint=endpoint, expected=expected))
@@ -238,6 +234,7 @@ class Peers(Machine):
         self.outbox.append(SetTimer(name=(self.timer, "dial"), at_s=at_s))
 
     def _dial_ended(self, fact: DialEnded, at: Instant) -> None:
+        self._pace.ended(fact.reason, at.now_s)
         if fact.reason == "self":
             self.book.is_self(fact.endpoint, at.now_s)
         if fact.peer is not None and fact.reason in ("penalty", "full", "mesh", "duplicate", "version"):
@@ -442,6 +439,7 @@ class Peers(Machine):
         self._dial_due(at)
 
     def _switched(self, fact: MeshSwitched, at: Instant) -> None:
+        self._pace.is_partial = fact.partial
         if not fact.partial:
             self.book.all_due(at.now_s)
             self._dial_due(at)

@@ -1,10 +1,12 @@
 """Links that are wanted: whom to ask next, and what became of it (HyParView, section 4.3).
 
 How it works. While a node has fewer neighbours than `least` it asks up to ASKS_AT_ONCE contacts a second, from its
-reserve, else from the member table. A wish ends when there is a link (what for is then said on it), when the dials
-fail, or after WISH_S. A contact that could not be dialled leaves the reserve, unless nothing can be dialled; one that
-has no place is left alone for REFUSED_S. The visit is drawn from the member table: rather somebody of a room of ours
-that no link of ours leads into.
+reserve, else from the member table. Where nobody listens any more, which a host that is up says at once, the next
+contact is asked at once: most of a mesh may have died, and the living have each other to find among the dead. Whoever
+lives and has no place costs a wait, and so does a host that is down: nobody's door is stormed. A wish ends when there
+is a link (what for is then said on it), when the dials fail, or after WISH_S. A contact that could not be dialled leaves
+the reserve, unless nothing can be dialled; one that has no place is left alone for REFUSED_S. The visit is drawn from
+the member table: rather somebody of a room of ours that no link of ours leads into.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Final, Protocol
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import PeerId, RoomId
+from zmqchat.protocol.dialpace import refused_allowance
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.machine import LinkWanted
 from zmqchat.protocol.reach import Reach
@@ -76,6 +79,7 @@ class Seeking:
         self._want = want
         self.wishes: dict[PeerId, tuple[Priority, float]] = {}
         self.next_s = 0.0
+        self._refused = refused_allowance()
 
     def need(self) -> Priority:
         """How much this node needs one more link."""
@@ -108,15 +112,21 @@ class Seeking:
             self._passive.remove(peer)  # not where our own network may be what is wrong
         else:
             self._passive.hold(peer, at.now_s + LOST_S)
+        if reason == "refused" and self._missing() > 0 and self._refused.take(at.now_s):
+            self.ask_one(self.need(), at)
+
+    def _missing(self) -> int:
+        """Links that are urgent and not under way."""
+        held = len(self._active.neighbours)
+        under_way = len(self.wishes) + len(self._active.with_standing(Standing.ASKED))
+        return self._shape.wanted - held - under_way if held < self._shape.least else 0
 
     def seek(self, at: Instant) -> None:
         """Ask contacts while there are too few neighbours."""
-        held = len(self._active.neighbours)
-        if held >= self._shape.least or at.now_s < self.next_s:
+        if len(self._active.neighbours) >= self._shape.least or at.now_s < self.next_s:
             return
         self.next_s = at.now_s + SEEK_S * self._rng.uniform(0.8, 1.2)
-        under_way = len(self.wishes) + len(self._active.with_standing(Standing.ASKED))
-        for _ in range(min(self._shape.wanted - held - under_way, ASKS_AT_ONCE)):
+        for _ in range(min(self._missing(), ASKS_AT_ONCE)):
             self.ask_one(self.need(), at)
 
     def ask_one(self, priority: Priority, at: Instant) -> None:

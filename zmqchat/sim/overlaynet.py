@@ -220,7 +220,9 @@ class OverlayNet:
         if node not in self.alive_set or peer in node.linked:
             return
         door = self.by_peer.get(peer)
-        if door is None or door not in self.alive_set or not door.diallable or self.blocked(node, door):
+        if door is None or door not in self.alive_set:
+            node.tell(DialsFailed(peer=peer, reason="refused"))
+        elif not door.diallable or self.blocked(node, door):
             node.tell(DialsFailed(peer=peer, reason="unreachable"))
         elif not door.overlay.may_accept(node.peer):
             node.tell(DialsFailed(peer=peer, reason="full"))
