@@ -34,9 +34,14 @@ SUBSCRIPTIONS_WAITING_MAX: Final = 2 * FEED_TOPICS_PER_PEER_MAX
 
 CONNECT_TIMEOUT_MS: Final = 3_000
 HANDSHAKE_MS: Final = 5_000
-HEARTBEAT_MS: Final = 5_000
-HEARTBEAT_TIMEOUT_MS: Final = 10_000
-HEARTBEAT_TTL_MS: Final = 15_000
+KEEPALIVE_IDLE_S: Final = 5
+KEEPALIVE_EVERY_S: Final = 3
+KEEPALIVE_TRIES: Final = 3
+UNACKNOWLEDGED_MS: Final = 15_000
+"""When the kernel gives up a connection whose other end is silent. ZMTP's heartbeats stay off: libzmq 4.3.5 aborts the
+process where one is due on a connection that was reset while its frames waited to be read (`!_io_error` in its
+stream_engine_base.cpp)."""
+
 BACKLOG: Final = 256
 
 MESH_THREAD: Final = 1
@@ -170,7 +175,9 @@ def _set_shared(socket: zmq.Socket[bytes], options: RoleOptions, payload_bytes_m
     socket.set(zmq.RCVHWM, options.receive_frames_max)
     socket.set(zmq.MAXMSGSIZE, max(MAXMSGSIZE_MIN, payload_bytes_max + CURVE_OVERHEAD_BYTES))
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TTL_MS)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_TRIES)
+    socket.set(zmq.TCP_MAXRT, UNACKNOWLEDGED_MS)
     socket.set(zmq.AFFINITY, options.affinity)

@@ -3,7 +3,7 @@
 How it works. A connection is two ways, each in order as TCP is, between a dialler and a listener. An end that
 is closed sends and hears nothing more; what it sent before still arrives, and then the other end learns that
 it is closed. What can't pass (`conditions`) waits in the connection: it arrives after the network is mended,
-unless the heartbeats have given the connection up by then (BREAK_S), which both ends are told.
+unless the kernels have given the connection up by then (BREAK_S), which both ends are told.
 
     dial --reached, process there, admitted--> open at both ends --close--> closed at one --arrives--> closed
       |-- nobody listens: "refused"   not admitted: "denied"   no way, no answer: "timeout" after CONNECT_S
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from zmqchat.sim.schedule import Schedule
 
 BREAK_S: Final = (10.0, 15.0)
-"""When ZMTP's heartbeats give up a connection over which nothing passes, (least, most)."""
+"""When the kernels give up a connection over which nothing passes, (least, most)."""
 
 QUEUE_FRAMES_MAX: Final = 1_000
 """Frames of one way of a connection that have not arrived: further ones are dropped, as at the high-water mark."""
