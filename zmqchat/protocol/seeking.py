@@ -4,9 +4,9 @@ How it works. While a node has fewer neighbours than `least` it asks up to ASKS_
 reserve, else from the member table. Where nobody listens any more, which a host that is up says at once, the next
 contact is asked at once: most of a mesh may have died, and the living have each other to find among the dead. Whoever
 lives and has no place costs a wait, and so does a host that is down: nobody's door is stormed. A wish ends when there
-is a link (what for is then said on it), when the dials fail, or after WISH_S. A contact that could not be dialled leaves
-the reserve, unless nothing can be dialled; one that has no place is left alone for REFUSED_S. The visit is drawn from
-the member table: rather somebody of a room of ours that no link of ours leads into.
+is a link (what for is then said on it), when the dials fail, or after WISH_S. A contact that could not be dialled
+leaves the reserve, unless nothing can be dialled; one that has no place is left alone for REFUSED_S. The visit is drawn
+from the member table: rather somebody of a room of ours that no link of ours leads into.
 """
 
 from __future__ import annotations
