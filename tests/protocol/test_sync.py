@@ -9,6 +9,7 @@ from tests.support.fakelink import FakeNet, FakeNode, lobby
 from zmqchat.model.ids import LogKey
 from zmqchat.protocol.data_facts import ExchangeEnded
 from zmqchat.protocol.facts import FrameReceived
+from zmqchat.protocol.sync import LATE_FRAMES, LATE_FRAMES_MAX
 from zmqchat.wire.frames import (
     Frontiers,
     LogState,
@@ -218,6 +219,18 @@ def test_answers_that_nobody_asked_for_are_faults(net: FakeNet) -> None:
     eve.send(Summary(exchange=77, hash=bytes(16), reply=True))
     assert [fault.fault.reason for fault in ann.faults] == ["protocol", "protocol"]
     assert not ann.data.fetching.requests
+
+
+def test_answers_that_come_late_over_a_slow_line_are_no_faults(net: FakeNet) -> None:
+    """An exchange is given up while its answer is under way: so many frames cost nothing, and no more."""
+    ann = joined(net, "ann")
+    eve = Stranger(net, ann)
+    net.run(2 * net.config.sync_idle_s + 2 * net.config.sync_interval_s)
+    begun = [frame.exchange for frame in eve.frames(Summary)]
+    assert begun and not ann.faults
+    for _ in range(LATE_FRAMES_MAX):
+        eve.send(RoomHashes(exchange=begun[0], entries=(), final=True))
+    assert 0 < len(ann.faults) <= LATE_FRAMES_MAX - LATE_FRAMES
 
 
 def test_endless_frontiers_end_the_patience(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:

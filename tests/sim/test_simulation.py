@@ -126,3 +126,9 @@ def test_a_crowd_that_starts_at_once_becomes_a_partial_mesh_and_chats() -> None:
         assert node.process is not None
         assert node.process.machines.overlay.is_partial and len(node.process.machines.peers.linked) < 20
         assert len(simulation.world.timeline(node.number, "lobby")) >= 1
+
+
+def test_what_a_thin_line_was_given_is_waited_for() -> None:
+    """Half a megabyte queues on a line of some kilobytes a second: all comes, long after the trouble."""
+    options = draw(5001719, scenario="stream", nodes=3, duration_s=16.0, faults=("slow-peer",))
+    assert Simulation(options, checkers=all_checkers()).run().failed == ()

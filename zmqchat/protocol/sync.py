@@ -72,6 +72,10 @@ FRAME_BYTES_AIM = 192 * KIB
 FORK_WAIT_S = 1.0
 """How long changes of forked logs are gathered before peers are asked to compare: forks are rare, or an attack."""
 
+LATE_FRAMES = 8
+LATE_FRAMES_MAX = 64
+"""Answers to an exchange given up as idle that may still come without blame, and in all: of a peer on a slow line."""
+
 _STATE_BYTES = 72
 _RANGE_BYTES = 90
 _HASH_LABEL = b"zmqchat-rooms-1"
@@ -112,6 +116,7 @@ class Sync(Machine):
         self._rng = rng
         self._numbers = 0
         self._begun: dict[PeerId, _Exchange] = {}
+        self._late: dict[PeerId, int] = {}
         self._answered: dict[PeerId, _Exchange] = {}
         self._queue: dict[PeerId, None] = {}
         self._forked: dict[RoomId, None] = {}
@@ -160,6 +165,7 @@ class Sync(Machine):
     def _unlinked(self, fact: PeerUnlinked, at: Instant) -> None:
         self._begun.pop(fact.peer, None)
         self._answered.pop(fact.peer, None)
+        self._late.pop(fact.peer, None)
         self._queue.pop(fact.peer, None)
         self._begin_next(at)
 
@@ -176,6 +182,7 @@ class Sync(Machine):
         for table in (self._begun, self._answered):
             for peer in [peer for peer, e in table.items() if at.now_s - e.at_s >= self._config.sync_idle_s]:
                 del table[peer]
+                self._late[peer] = min(LATE_FRAMES_MAX, self._late.get(peer, 0) + LATE_FRAMES)
         self._begin_next(at)
 
     def _set_round_timer(self, at: Instant) -> None:
@@ -364,7 +371,11 @@ class Sync(Machine):
         return any(changed.get(key, 0) > version for key, _held in own)
 
     def _unasked(self, peer: PeerId, what: str) -> None:
-        # An honest peer may answer an exchange that we have dropped meanwhile, but not often.
+        # An honest peer may answer an exchange that we have dropped meanwhile.
+        late = self._late.pop(peer, 0)
+        if late > 0:
+            self._late[peer] = late - 1
+            return
         fault = Fault(reason="protocol", detail=f"{what} that nobody asked for", score=-10)
         self.outbox.append(PeerFaulted(peer=peer, fault=fault))
 

@@ -249,6 +249,10 @@ class Network:
         way.free_at_s = max(way.free_at_s, start_s + delay_s)
         self._schedule.at(way.free_at_s, self._arrive, connection, forth, way, room, payload)
 
+    def backlog_s(self) -> float:
+        """How long the slowest line out still needs for what it was given."""
+        return max(0.0, max(self._uplink_free_s.values(), default=0.0) - self._schedule.now_s)
+
     def _arrive(self, connection: Connection, forth: bool, way: Way, room: RoomId | None, payload: bytes) -> None:
         way.under_way -= 1
         listener, dialler = connection.listener, connection.dialler

@@ -73,7 +73,9 @@ class Simulation:
 
     def _settle(self) -> None:
         waited_s = 0.0
-        while not self.world.schedule.stopped and waited_s < self._scenario.settle_s and not self.world.agrees():
+        # What was sent while a line was thin comes no sooner because it is thick now.
+        settle_s = self._scenario.settle_s + self.world.network.backlog_s()
+        while not self.world.schedule.stopped and waited_s < settle_s and not self.world.agrees():
             self._pass(SETTLE_STEP_S)
             waited_s += SETTLE_STEP_S
         self._pass(self._scenario.rest_s)
