@@ -21,7 +21,7 @@ from tests.support.sources import REPO, Source, python_sources, text_files
 
 ALL_CODE = ("zmqchat", "tests", "examples", "docs")
 
-MIRRORED_FOLDERS = ("model", "wire", "history", "protocol", "net", "discovery", "store", "crypto", "node", "cli")
+MIRRORED_FOLDERS = ("model", "wire", "history", "protocol", "net", "discovery", "store", "crypto", "node", "sim", "cli")
 
 PURE_FOLDERS = [folder for folder, layer in LAYERS.items() if layer <= PURE_LAYER_MAX]
 
@@ -35,6 +35,7 @@ WITHOUT_TEST_FILE = {
     "zmqchat/protocol/linkstate.py": "declarations only",
     "zmqchat/model/faults.py": "declarations only",
     "zmqchat/history/crypto.py": "an interface only",
+    "zmqchat/sim/checks.py": "declarations only",
 }
 
 TESTS_OF_SEVERAL = {
@@ -45,6 +46,10 @@ TESTS_OF_SEVERAL = {
     "fuzz": "every decoder of a layer on arbitrary bytes",
     "two": "two machines or processes at a time",
     "convergence": "several machines at a time",
+    "digests": "replays tests/sim/digests.json",
+    "planted": "bugs planted into machines, which the simulator finds",
+    "facts": "how fast the simulator is",
+    "memory": "how much a simulated crowd takes",
 }
 
 
@@ -86,12 +91,14 @@ def test_tests_mirror_the_sources() -> None:
 
 
 def test_every_module_of_the_core_has_its_own_tests() -> None:
-    """Layers 1 to 4 are tested module by module, so that a failure says where to look."""
+    """Layers 1 to 4 and the simulator, but what it plays, module by module, so that a failure says where to look."""
     missing = []
-    for source in python_sources(*(f"zmqchat/{folder}" for folder in PURE_FOLDERS)):
+    for source in python_sources(*(f"zmqchat/{folder}" for folder in (*PURE_FOLDERS, "sim"))):
         folder, module = source.parts[1], source.parts[-1]
-        tests = (REPO / "tests" / folder).glob(f"test_{module}*.py")
-        if module != "__init__" and source.path not in WITHOUT_TEST_FILE and not list(tests):
+        names = [module, *(source.parts[2:-1] if folder == "sim" else ())]
+        tests = [path for name in names for path in (REPO / "tests" / folder).glob(f"test_{name}*.py")]
+        is_played = source.path.startswith("zmqchat/sim/scenarios/")
+        if module != "__init__" and source.path not in WITHOUT_TEST_FILE and not (is_played or tests):
             missing.append(source.path)
     assert not missing, f"no tests/<folder>/test_<module>.py for {missing}"
 
