@@ -133,6 +133,7 @@ def test_pending_bytes_bound_a_sender(net: FakeNet, ann: FakeNode) -> None:
         ("x" * (TEXT_BYTES_MAX + 1), MessageTooLarge),
         ("é" * (TEXT_BYTES_MAX // 2 + 1), MessageTooLarge),
         (7, BadText),
+        (b"x", BadText),
     ],
 )
 def test_bad_texts_raise_before_anything_is_stored(net: FakeNet, ann: FakeNode, text: str, error: type) -> None:
@@ -141,6 +142,25 @@ def test_bad_texts_raise_before_anything_is_stored(net: FakeNet, ann: FakeNode, 
         ann.say("good", text)
     net.run(0.1)
     assert not ann.texts() and not ann.data.publishing.is_pending(lobby())
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"x", ("not b'x'", ".decode()", "send_app()")),
+        (bytearray(1_000), ("decode()",)),
+        (7, ("not 7", "str()")),
+        (None, ("not None",)),
+        (["a"], ("not ['a']",)),
+    ],
+)
+def test_what_is_no_text_is_refused_with_what_to_do(value: object, words: tuple[str, ...]) -> None:
+    """Bytes, numbers and lists: a line that shows what was passed, cut where it is long, and how to make it right."""
+    with pytest.raises(BadText) as raised:
+        check_text(value)  # type: ignore[arg-type]  # what a program without types may pass
+    line = str(raised.value)
+    assert all(word in line for word in words)
+    assert len(line) < 200 and "\n" not in line
 
 
 def test_largest_text_is_sent(net: FakeNet, ann: FakeNode) -> None:

@@ -90,7 +90,7 @@ class BadCursor(UsageError):
 
 
 class BadText(UsageError):
-    """The text is empty or can't be encoded as UTF-8."""
+    """It is no text, an empty one, or can't be encoded as UTF-8."""
 
 
 class MessageTooLarge(UsageError):

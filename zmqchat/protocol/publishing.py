@@ -54,14 +54,19 @@ POOL_BYTES = 1_024
 _EVENT_COST_BOUND = 8
 """Above its bytes, what an event counts at most: `history.batch.event_cost_bytes`, as none is under 31 bytes."""
 
+SHOWN_CHARACTERS_MAX = 60
+"""Of a value that is no text, in the error that says so."""
+
 _TEXT_CHARACTERS_SAFE = TEXT_BYTES_MAX // 4
 
 Prefaces = Callable[[RoomId], Sequence[tuple[int, object]]]
 
 
 def check_text(text: str) -> None:
-    """Raises BadText for a text that is empty or no UTF-8, MessageTooLarge for one over the limit."""
-    if not isinstance(text, str) or not text:
+    """Raises BadText for what is no text, empty or no UTF-8, MessageTooLarge for what is over the limit."""
+    if not isinstance(text, str):
+        raise BadText(_not_a_text(text))
+    if not text:
         raise BadText("a message needs some text")
     # Only a long text can pass the limit, and only what is no UTF-8 needs its encoding to be told.
     if len(text) > _TEXT_CHARACTERS_SAFE:
@@ -70,6 +75,15 @@ def check_text(text: str) -> None:
             raise MessageTooLarge(size_bytes, TEXT_BYTES_MAX)
     elif not text.isascii():
         _utf8(text)
+
+
+def _not_a_text(value: object) -> str:
+    """What to do with what is none."""
+    shown = repr(value)
+    shown = shown if len(shown) <= SHOWN_CHARACTERS_MAX else shown[:SHOWN_CHARACTERS_MAX] + "…"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"a message is a text, not {shown}: decode bytes first, as in .decode(), or send them with send_app()"
+    return f"a message is a text, not {shown}: make one of it, as str() does, or send it with send_app()"
 
 
 def _check_texts(bodies: Sequence[object]) -> None:
