@@ -21,7 +21,7 @@ pytestmark = [needs_namespaces, pytest.mark.timeout(120)]
 REPAIRED_S = 5.0
 """From a relay's death until talk is live again, where there is another way."""
 
-BACK_S = 8.0
+BACK_S = 5.0
 """From a relay's restart until talk is live again, where there is no other way: it must be found and linked first."""
 
 
