@@ -45,6 +45,21 @@ def test_the_report_is_made_of_clean_lines() -> None:
     assert text.splitlines()[-1].strip() == "nothing heard on eth0: open UDP 5353"
 
 
+def test_how_each_peer_is_reached_is_said() -> None:
+    """Over a link, over another's for want of one, or not at all; an older node says only who is in touch."""
+    ann = {"id": "b" * 52, "name": "ann", "online": True, "linked": True}
+    ben = {"id": "c" * 52, "name": "ben", "online": True, "linked": False, "via": "b" * 52, "gapped": True}
+    cas = {"id": "d" * 52, "name": "cas", "online": False, "linked": False}
+    old = {"id": "e" * 52, "name": "old", "online": True}
+    lines = report_lines({"peers": [ann, ben, cas, old], "mesh_links": {"gapped_members": 1}})
+    ways = {name: line for line in lines for name in ("ann", "ben", "cas", "old") if line.startswith(f"  {name} ")}
+    assert " direct " in ways["ann"]
+    assert " via ann, gapped " in ways["ben"]
+    assert " offline " in ways["cas"]
+    assert " online " in ways["old"]
+    assert any(line.split() == ["gapped_members", "1"] for line in lines)
+
+
 def test_a_report_without_anything_is_no_error() -> None:
     """An older or newer node may tell less."""
     assert report_lines({})[-1] == "no problems found"

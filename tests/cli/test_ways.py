@@ -7,13 +7,15 @@ from zmqchat.cli import ways
 
 
 def test_how_a_node_is_reached() -> None:
-    """A link, who leads there, nobody known, and out of touch."""
+    """A link, who leads there, nobody known, and out of touch; what else matters stands behind it."""
     names = {"b": "bob"}
     assert ways.way_text(node(0, is_self=True), names) == "this node"
     assert ways.way_text(node(1), names) == "direct"
     assert ways.way_text(node(2, linked=False, via="b"), names) == "via bob"
     assert ways.way_text(node(3, linked=False), names) == "via others"
     assert ways.way_text(node(4, linked=False, online=False, via="b"), names) == "offline"
+    far = node(2, linked=False, via="b", gapped=True)
+    assert ways.way_and_notes(far, names) == "via bob, gapped"
     assert ways.way_and_notes(node(5, slow=True, keeps=1), names) == "direct, slow, keeper"
 
 

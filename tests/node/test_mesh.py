@@ -39,8 +39,8 @@ async def test_two_nodes(home: Path) -> None:
         assert not view.is_partial
 
 
-ALONE = replace(FAST, exchange_dials=False)
-"""Nodes that dial only whom they were told by hand, so that a chain stays a chain."""
+ALONE = replace(FAST, exchange_dials=False, gap_after_s=0.5)
+"""Nodes that dial only whom they were told by hand, so that a chain stays a chain, and soon see that it is one."""
 
 
 def seen(node: Node, other: Node) -> MeshNode | None:
@@ -65,11 +65,17 @@ async def chain(home: Path, *names: str) -> AsyncIterator[list[Node]]:
 
 
 async def test_who_is_reached_over_others_has_a_way(home: Path) -> None:
-    """In a chain the next but one is two hops away, by the one between."""
+    """In a chain the next but one is two hops away, by the one between, who relays over the gap."""
     async with chain(home, "ann", "bob", "cy") as (ann, bob, cy):
         found = await eventually(lambda: (node := seen(ann, cy)) and node.online and node.hops == 2 and node)
         assert isinstance(found, MeshNode)
         assert (found.via, found.linked) == (bob.id, False)
+        await eventually(lambda: (node := seen(ann, cy)) is not None and node.gapped)
+        near = seen(ann, bob)
+        assert near is not None and near.linked and not near.gapped
+        assert await eventually(lambda: (node := seen(cy, ann)) is not None and node.gapped)
+        report = await ann.doctor()
+        assert report["mesh_links"]["gapped_members"] == 1  # type: ignore[index]  # a dictionary
 
 
 async def test_a_survey_shows_links_beyond(home: Path) -> None:

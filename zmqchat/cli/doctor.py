@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from zmqchat.cli import output
+from zmqchat.cli import output, ways
+from zmqchat.cli.client import Fields
 from zmqchat.cli.options import StartOptions
 from zmqchat.cli.people import wait_for_peers
 from zmqchat.cli.session import open_session
@@ -15,6 +16,9 @@ from zmqchat.cli.waiting import Waiting
 from zmqchat.model.text import clean
 
 Report = Mapping[str, Any]
+
+NAME_CELLS = 20
+"""Columns that the name of who leads to a peer may take."""
 
 
 @click.command()
@@ -43,7 +47,9 @@ def report_lines(report: Report) -> list[str]:
     lines = output.table([(name, _shown(report.get(key))) for name, key in _HEAD if report.get(key) is not None])
     lines += output.table([("ports", _pairs(report.get("ports")))])
     lines += _interfaces(report)
-    lines += _part("peers", [_peer_row(peer) for peer in _list(report.get("peers"))])
+    peers = _list(report.get("peers"))
+    names = {str(peer.get("id")): ways.name_cut(peer, NAME_CELLS) for peer in peers}
+    lines += _part("peers", [_peer_row(peer, names) for peer in peers])
     for name in ("peer", "mesh_links", "store", "counters", "refusals", "faults", "firewall"):
         value = report.get(name)
         if isinstance(value, Mapping) and value:
@@ -78,12 +84,19 @@ def _interfaces(report: Report) -> list[str]:
     return lines
 
 
-def _peer_row(peer: Report) -> tuple[str, ...]:
+def _way(peer: Fields, names: Mapping[str, str]) -> str:
+    """How it is reached; a node of an older version says only whether it is in touch."""
+    if "linked" in peer:
+        return ways.way_and_notes(peer, names)
+    return "online" if peer.get("online") else "offline"
+
+
+def _peer_row(peer: Fields, names: Mapping[str, str]) -> tuple[str, ...]:
     rtt_s, clock_s = peer.get("rtt_s"), peer.get("clock_difference_s")
     return (
         output.shown_name({"name": peer.get("name"), "author": peer.get("id")}),
         output.short_id(str(peer.get("id"))),
-        "online" if peer.get("online") else "offline",
+        _way(peer, names),
         clean(str(peer.get("address") or "-")),
         f"found by {clean(str(peer.get('found_by') or '-'))}",
         f"{rtt_s * 1000:.1f} ms" if isinstance(rtt_s, int | float) else "-",

@@ -126,6 +126,7 @@ def _head(look: _Look) -> list[Text]:
     far = [f"{count:,} at {output.counted(hops, 'hop')}" for hops, count in sorted(away.items(), key=_by_hops) if hops]
     far += [f"{away[None]:,} by an unknown way"] if away[None] else []
     counts = {
+        "gapped": sum(bool(node.get("gapped")) for node in look.nodes),
         "slow": sum(bool(node.get("slow")) for node in look.nodes),
         "keeping rooms of ours": sum(bool(node.get("keeps")) for node in look.nodes if not node.get("is_self")),
         "offline": len(look.nodes) - len(online) - 1,

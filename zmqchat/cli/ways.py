@@ -5,6 +5,8 @@ direct         a link of its own
 via NAME       no link: over others, by the link to NAME first
 via others     no link, and nobody near says how
 offline        out of touch
+
+Notes stand behind: `gapped` where no link can be had, in a mesh in which all should have one; `slow`; `keeper`.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ def way_text(node: Fields, names: Mapping[str, str]) -> str:
 
 
 def way_and_notes(node: Fields, names: Mapping[str, str]) -> str:
-    """The same with what else matters: whether it is slow, or keeps rooms of ours."""
-    notes = [word for word, on in (("slow", node.get("slow")), ("keeper", node.get("keeps"))) if on]
+    """The same with what else matters: whether no link can be had, whether it is slow, or keeps rooms of ours."""
+    marks = (("gapped", node.get("gapped")), ("slow", node.get("slow")), ("keeper", node.get("keeps")))
+    notes = [word for word, on in marks if on]
     return ", ".join([way_text(node, names), *notes])
 
 

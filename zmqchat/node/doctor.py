@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from zmqchat.discovery.discovery import DiscoveryStatistics
 from zmqchat.model.errors import UsageError
 from zmqchat.model.ids import peer_text
+from zmqchat.node.mesh import view_mesh
+from zmqchat.node.records import way_record
 from zmqchat.node.values import Peer
-from zmqchat.protocol.overlay import Overlay
+from zmqchat.protocol.assembly import Machines
 from zmqchat.wire import packing
 
 if TYPE_CHECKING:
@@ -56,11 +58,11 @@ async def examine(opened: Opened, peer: str | None, notices: Sequence[str] = ())
                 for p in probes
             ],
         },
-        "peers": [_peer(known) for known in _everybody(opened)],
+        "peers": _peers(opened),
         "counters": dict(opened.transport.stats().counters),
         "refusals": dict(core.machines.admission.refusals),
         "faults": dict(core.machines.faults.counts),
-        "mesh_links": _links(core.machines.overlay),
+        "mesh_links": _links(core.machines),
         "firewall": {} if is_loopback(opened.listen_host) else firewall_rules(opened.ports),
         "notices": list(notices),
         "store": {
@@ -85,14 +87,22 @@ def _everybody(opened: Opened) -> list[Peer]:
     return sorted((core.peer(peer) for peer in known), key=lambda peer: (not peer.online, peer.name, peer.id))
 
 
-def _links(overlay: Overlay) -> dict[str, object]:
+def _links(machines: Machines) -> dict[str, object]:
     """Which kind of mesh this node is in, and what it keeps for it."""
+    overlay = machines.overlay
     return {
         "partial": overlay.is_partial,
         "neighbours": len(overlay.neighbours),
         "in_reserve": len(overlay.passive),
         "dropped_frames": overlay.dropped_frames,
+        "gapped_members": len(machines.gaps.unreached),
     }
+
+
+def _peers(opened: Opened) -> list[dict[str, object]]:
+    """All that are known, with how each is reached."""
+    nodes = {node.id: node for node in view_mesh(opened.core, opened.address).nodes}
+    return [_peer(known) | way_record(nodes.get(known.id)) for known in _everybody(opened)]
 
 
 def _peer(peer: Peer) -> dict[str, object]:

@@ -51,6 +51,7 @@ class MeshNode:
                not known
     keeps      how many of our rooms it keeps for those who are away, without being in them; of this node itself, how
                many rooms of others
+    gapped     no link to it can be had, in a mesh so small that all should have one: others relay between the two
     """
 
     id: PeerId
@@ -67,6 +68,7 @@ class MeshNode:
     slow: bool = False
     lacks: int | None = None
     keeps: int = 0
+    gapped: bool = False
 
     @property
     def id_text(self) -> str:
@@ -145,7 +147,8 @@ def view_mesh(core: Core, own_address: str) -> MeshView:
     members = {core.me, *linked, *machines.roster.members_live(), *itertools.chain.from_iterable(pairs)}
     pairs |= _surveyed(core, members)
     links = tuple(sorted(pairs))
-    look = _Look(core, ways(core.me, links), core.data.broadcast.paths.leading(), _rooms_of(core))
+    gapped = frozenset(machines.gaps.unreached)
+    look = _Look(core, ways(core.me, links), core.data.broadcast.paths.leading(), _rooms_of(core), gapped)
     nodes = tuple(_own(core, own_address) if peer == core.me else _node(look, peer) for peer in sorted(members))
     return MeshView(nodes=nodes, links=links, is_partial=machines.overlay.is_partial)
 
@@ -156,12 +159,14 @@ class _Look(NamedTuple):
     found    hops and the first link of the known ways
     leading  by author, the link over which its messages came
     rooms    by member, the rooms that it is in besides us
+    gapped   the members that no link can be had to
     """
 
     core: Core
     found: Mapping[PeerId, tuple[int, PeerId]]
     leading: Mapping[PeerId, PeerId]
     rooms: Mapping[PeerId, Sequence[RoomId]]
+    gapped: frozenset[PeerId]
 
 
 def _surveyed(core: Core, members: Iterable[PeerId]) -> set[tuple[PeerId, PeerId]]:
@@ -232,4 +237,5 @@ def _node(look: _Look, peer: PeerId) -> MeshNode:
         slow=core.data.broadcast.is_slow(peer) or core.data.fanout.is_lazy(peer),
         lacks=_lacks(look, peer),
         keeps=len(core.data.interests.kept_by(peer).intersection(core.data.ledger.joined_rooms())),
+        gapped=peer in look.gapped,
     )

@@ -91,6 +91,7 @@ def mesh_node_record(node: MeshNode) -> Record:
         "slow": node.slow,
         "lacks": node.lacks,
         "keeps": node.keeps,
+        "gapped": node.gapped,
     }
 
 
@@ -98,7 +99,7 @@ def way_record(node: MeshNode | None) -> Record:
     """How a peer is reached and what it lacks, as `peers` adds it to what is known of the peer itself."""
     known = node if node is not None else MeshNode(PeerId(bytes(32)), "", online=False)
     record = mesh_node_record(known)
-    return {name: record[name] for name in ("linked", "via", "hops", "slow", "lacks", "keeps")}
+    return {name: record[name] for name in ("linked", "via", "hops", "slow", "lacks", "keeps", "gapped")}
 
 
 def member_record(member: Member) -> Record:
