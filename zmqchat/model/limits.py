@@ -350,6 +350,12 @@ KEPT_BATCH_BYTES: Final = 256
 KEPT_LOGS_MAX: Final = 16_384
 """Logs kept for others, about 1 KB of memory each; further ones are not taken."""
 
+PARTING_ROOMS_MAX: Final = 1_024
+"""Rooms that were left unheard and are told of until somebody hears it; of more the one left first is given up."""
+
+PARTING_DAYS_MAX: Final = 30
+"""How long such a room is told of: nobody of it was met in all that time."""
+
 # Store -------------------------------------------------------------------------------------------
 
 MAP_BYTES_MIN: Final = 64 * MIB

@@ -36,6 +36,7 @@ from zmqchat.protocol.machine import Machine
 from zmqchat.protocol.membership import Membership
 from zmqchat.protocol.merging import Merging
 from zmqchat.protocol.ownlog import OwnLog
+from zmqchat.protocol.parting import Parting
 from zmqchat.protocol.publishing import Publishing
 from zmqchat.protocol.receipts import Receipts
 from zmqchat.protocol.reopening import Reopening
@@ -104,6 +105,7 @@ class DataMachines:
         self.haves = Haves(
             me, config, self.ledger, self.interests, rtt_s, self._is_told_late, self.fetching.is_fetching
         )
+        self.parting = Parting(config, self.ledger, self.interests, self.receipts, self.haves, self.membership.left_ms)
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, self.interests, copies, tokens, is_partial)
         self.keeping = Keeping(config, self.ledger, self.interests, choice or Nobody())
@@ -122,6 +124,7 @@ class DataMachines:
             self.merging,
             self.asking,
             self.haves,
+            self.parting,
             self.sync,
             self.fetching,
             self.serving,
@@ -148,8 +151,9 @@ class DataMachines:
         return self._is_partial() or self._gaps.is_gapped
 
     def lonely_rooms(self) -> list[RoomId]:
-        """The rooms that we are in or keep, and no linked peer is in, sorted."""
-        return [room for room in self.ledger.shared_rooms() if not self.interests.members_in(room)]
+        """The rooms that we are in, keep or have left unheard, and no linked peer is in, sorted."""
+        rooms = sorted((*self.ledger.shared_rooms(), *self.ledger.parting_rooms()))
+        return [room for room in rooms if not self.interests.members_in(room)]
 
     def is_outside(self, room: RoomId, peer: PeerId) -> bool:
         """Whether a peer is in this room neither by what it tells over its link nor by anything said there."""

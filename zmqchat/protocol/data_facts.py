@@ -90,6 +90,13 @@ class RoomLeft(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartingEnded(Fact):
+    """A room that we have left is given to nobody any more."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CustodyBegun(Fact):
     """We are a keeper of this room from now on."""
 

@@ -131,13 +131,16 @@ class Haves(Machine):
 
     def _send(self, peer: PeerId, due: _Due, at: Instant) -> None:
         for room, keys in due.logs.items():
-            entries = self.entries(room, list(keys))
-            for start in range(0, len(entries), HAVE_ENTRIES_MAX):
-                part = tuple(entries[start : start + HAVE_ENTRIES_MAX])
-                self.outbox.append(SendFrame(peer=peer, payload=encode(Have(room=room, holder=self._me, entries=part))))
+            self.outbox += [SendFrame(peer=peer, payload=payload) for payload in self.payloads(room, list(keys))]
         due.logs = {}
         due.at_s = None
         due.sent_s = at.now_s
+
+    def payloads(self, room: RoomId, keys: list[LogKey]) -> list[bytes]:
+        """HAVEs of what we hold of these logs."""
+        entries = self.entries(room, keys)
+        parts = (tuple(entries[start : start + HAVE_ENTRIES_MAX]) for start in range(0, len(entries), HAVE_ENTRIES_MAX))
+        return [encode(Have(room=room, holder=self._me, entries=part)) for part in parts]
 
     def entries(self, room: RoomId, keys: list[LogKey]) -> list[HaveEntry]:
         """What we hold of these logs from their floor on without a gap; nothing of what ends at its floor."""
@@ -149,11 +152,14 @@ class Haves(Machine):
 
     def _told(self, peer: PeerId, frame: Have, at: Instant) -> None:
         due = self._due.get(peer)
-        if due is None or frame.holder != peer or not self._ledger.is_shared(frame.room):
+        if due is None or frame.holder != peer or not self._ledger.is_given(frame.room):
             return
+        is_shared = self._ledger.is_shared(frame.room)
         for entry in frame.entries:
             key = LogKey(entry.author, entry.log, entry.branch)
             self.outbox.append(PeerHolds(peer=peer, room=frame.room, key=key, end=entry.end))
+            if not is_shared:
+                continue  # We have left it: nothing more is taken in.
             if entry.author == peer:
                 # An author offers its own log when it has not heard from us: the answer is what we hold.
                 self._tell(peer, frame.room, key, True, at)

@@ -30,6 +30,7 @@ _JOINED = 1
 _LATEST_FIRST = 2
 _KEPT = 4
 _KEEPING = 8
+_PARTING = 16
 _ROW_VERSION = 1
 
 
@@ -39,6 +40,7 @@ class RoomLedger:
 
     kept           we hold it for others only, and were never in it ourselves; no name is known of it
     keeping        we are one of its keepers now: what is said there is taken in
+    parting        we have left it, and nobody there is known to have all that we said: it is still given to others
     frontier       what is durable of it
     next_arrival   the arrival number of what becomes deliverable next
     up_to_date_at  the clock value at which nothing that peers hold was missing here; None before
@@ -51,6 +53,7 @@ class RoomLedger:
     latest_first: bool = False
     kept: bool = False
     keeping: bool = False
+    parting: bool = False
     frontier: RoomFrontier = field(default_factory=RoomFrontier)
     next_arrival: int = FIRST_ARRIVAL
     up_to_date_at: int | None = None
@@ -59,13 +62,18 @@ class RoomLedger:
     def row(self) -> bytes:
         """The row of table `rooms`."""
         flags = (_JOINED if self.joined else 0) | (_LATEST_FIRST if self.latest_first else 0)
-        flags |= (_KEPT if self.kept else 0) | (_KEEPING if self.keeping else 0)
+        flags |= (_KEPT if self.kept else 0) | (_KEEPING if self.keeping else 0) | (_PARTING if self.parting else 0)
         return bytes((_ROW_VERSION, flags)) + self.name.encode()
 
     @property
     def is_shared(self) -> bool:
         """Whether we take in what is said there, and give it to others."""
         return self.joined or self.keeping
+
+    @property
+    def is_given(self) -> bool:
+        """Whether we give what we have of it to others."""
+        return self.is_shared or self.parting
 
     @property
     def reads_latest(self) -> bool:
@@ -87,6 +95,7 @@ class Ledger:
         self.rooms: dict[RoomId, RoomLedger] = {}
         self._joined: list[RoomId] = []
         self._shared: list[RoomId] = []
+        self._parting: list[RoomId] = []
 
     def restore(
         self,
@@ -109,6 +118,7 @@ class Ledger:
                 entry.joined = bool(row[1] & _JOINED)
                 entry.latest_first = bool(row[1] & _LATEST_FIRST)
                 entry.kept, entry.keeping = bool(row[1] & _KEPT), bool(row[1] & _KEEPING)
+                entry.parting = bool(row[1] & _PARTING)
                 entry.name = row[2:].decode(errors="replace")
             else:
                 damaged.append(f"room {room.hex()}")
@@ -133,9 +143,10 @@ class Ledger:
         return entry
 
     def rooms_changed(self) -> None:
-        """Rooms were joined or left, or are kept or not."""
+        """Rooms were joined or left, are kept or not, are parting or not."""
         self._joined = sorted(room for room, entry in self.rooms.items() if entry.joined)
         self._shared = sorted(room for room, entry in self.rooms.items() if entry.is_shared)
+        self._parting = sorted(room for room, entry in self.rooms.items() if entry.parting)
 
     def joined_rooms(self) -> list[RoomId]:
         """The rooms that we are in, sorted."""
@@ -154,6 +165,20 @@ class Ledger:
         """Whether we are in this room or one of its keepers."""
         entry = self.rooms.get(room)
         return entry is not None and entry.is_shared
+
+    def parting_rooms(self) -> list[RoomId]:
+        """The rooms that we have left without being known to be heard, sorted."""
+        return self._parting
+
+    def is_parting(self, room: RoomId) -> bool:
+        """Whether this room is one of them."""
+        entry = self.rooms.get(room)
+        return entry is not None and entry.parting
+
+    def is_given(self, room: RoomId) -> bool:
+        """Whether we give what we have of this room to others."""
+        entry = self.rooms.get(room)
+        return entry is not None and entry.is_given
 
     def is_current(self, key: LogKey) -> bool:
         """Whether this is the log that we write under now."""

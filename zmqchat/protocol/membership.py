@@ -4,7 +4,7 @@ How it works. Joining an open room, a name and a read position are events in one
 replica folds the same list (history/members). This machine writes ours and folds all:
 
     JoinRoom   row, topics, RoomJoined; then member(join) and profile are posted
-    LeaveRoom  member(leave) is posted; when it is durable and sent: row, topics, RoomLeft
+    LeaveRoom  member(leave) is posted; when it is durable and sent: row, topics, RoomLeft, and `parting`
     Rename     row; profile is posted where one was said before
     ReadUpTo   at most one read marker a room and read_marker_s, with the newest ends
 
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zmqchat.history.clock import hlc_of
+from zmqchat.history.clock import hlc_of, wall_ms_of
 from zmqchat.history.members import Member, NameBook
 from zmqchat.model.config import Config
 from zmqchat.model.events import Event, Kind, MemberAction
@@ -33,6 +33,7 @@ from zmqchat.protocol.data_facts import (
     CustodyBegun,
     CustodyEnded,
     OwnGivenUp,
+    PartingEnded,
     ReadTold,
     RoomJoined,
     RoomLeft,
@@ -100,6 +101,7 @@ class Membership(Machine):
             OwnGivenUp: self._given_up,
             CustodyBegun: self._custody_changed,
             CustodyEnded: self._custody_changed,
+            PartingEnded: self._parting_ended,
             TimerFired: self._timer_fired,
         }
 
@@ -129,6 +131,10 @@ class Membership(Machine):
             book = self._books[room] = NameBook()
         return book
 
+    def left_ms(self, room: RoomId) -> int:
+        """When we said last that we join or leave the room, by our wall clock; 0 for never."""
+        return wall_ms_of(self.book(room)[self._me].at)
+
     def is_in(self, room: RoomId) -> bool:
         """Whether we are in the room and mean to stay; from the order to leave on not, stored or not."""
         return self._ledger.is_joined(room) and room not in self._leaving
@@ -155,6 +161,9 @@ class Membership(Machine):
     def _custody_changed(self, fact: CustodyBegun | CustodyEnded, _at: Instant) -> None:
         self._rooms_changed(fact.room)
 
+    def _parting_ended(self, fact: PartingEnded, _at: Instant) -> None:
+        self._write(ROOMS_TABLE, fact.room, self._ledger.rooms[fact.room].row())
+
     def _join(self, fact: JoinRoom, at: Instant) -> None:
         self._leaving.pop(fact.room, None)
         entry = self._ledger.room(fact.room)
@@ -162,7 +171,7 @@ class Membership(Machine):
             if not self.may_join(fact.room):
                 self.outbox.append(Notice(text=f"{ROOMS_MAX} rooms are the most that a node can be in: leave some"))
                 return
-            entry.joined, entry.latest_first = True, fact.latest_first
+            entry.joined, entry.latest_first, entry.parting = True, fact.latest_first, False
             entry.name = fact.name
             was_kept, entry.kept, entry.keeping = entry.kept, False, False
             self._rooms_changed(fact.room)
@@ -201,7 +210,8 @@ class Membership(Machine):
     def _left(self, room: RoomId) -> None:
         del self._leaving[room]
         self._markers.pop(room, None)
-        self._ledger.rooms[room].joined = False
+        entry = self._ledger.rooms[room]
+        entry.joined, entry.parting = False, True
         self._rooms_changed(room)
         self.outbox.append(RoomLeft(room=room))
 

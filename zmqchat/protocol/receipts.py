@@ -110,6 +110,15 @@ class Receipts(Machine):
         ends = sorted(self._holds_of(room, log).values(), reverse=True)
         return ends[copies - 1] if 0 < copies <= len(ends) else 0
 
+    def is_all_held(self, room: RoomId) -> bool:
+        """Whether of each log of ours in the room somebody holds all; of a forked one nobody is ever known to."""
+        logs = self._ledger.rooms[room].frontier
+        return all(
+            self.held_below(room, key.log) >= frontier.end
+            for key, frontier in logs.of_author(self._ledger.me)
+            if frontier.end > frontier.floor and not logs.is_forked(key.author, key.log)
+        )
+
     def delivered_below(self, room: RoomId, log: int, first: int, end: int) -> int:
         """The number up to which [first, end) is held by all who were live when it was stored.
 

@@ -203,7 +203,7 @@ class Serving(Machine):
         )
 
     def _extents(self, want: _Serving) -> list[Extent]:
-        frontier = self._ledger.frontier(want.room, want.key) if self._ledger.is_shared(want.room) else None
+        frontier = self._ledger.frontier(want.room, want.key) if self._ledger.is_given(want.room) else None
         return [] if frontier is None or want.first >= want.end else frontier.stored(want.first, want.end)
 
     def _loaded(self, fact: RangeLoaded, at: Instant) -> None:
