@@ -116,6 +116,14 @@ def test_the_config_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('name = "ann"\npeers = ["10.0.0.1:42100"]\ndiscovery = false\n')
     config = read_config(tmp_path)
     assert (config.name, config.mesh, config.peers, config.discovery) == ("ann", None, ("10.0.0.1:42100",), False)
+    assert config.keeper_mib is None
+
+
+@pytest.mark.parametrize(("text", "mib"), [("0", 0), ("64", 64), ("0.5", 0.5)])
+def test_the_quota_is_a_number_of_mebibytes(tmp_path: Path, text: str, mib: float) -> None:
+    """Whole or not; 0 is for whoever keeps nothing."""
+    (tmp_path / "config.toml").write_text(f"keeper_mib = {text}\n")
+    assert read_config(tmp_path).keeper_mib == mib
 
 
 @pytest.mark.parametrize(
@@ -132,6 +140,11 @@ def test_the_config_file_is_read(tmp_path: Path) -> None:
         "mesh = ''",
         "listen = ''",
         "listen = 'x y'",
+        "keeper_mib = 'much'",
+        "keeper_mib = true",
+        "keeper_mib = -1",
+        "keeper_mib = 1e6",
+        "keeper_mib = nan",
         "#" * 70_000,
     ],
 )

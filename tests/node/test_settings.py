@@ -50,6 +50,16 @@ def test_the_caller_wins_and_peers_come_from_both() -> None:
     assert (whole.name, whole.peers) == ("bob", addresses(THERE, HERE))
 
 
+def test_the_quota_of_the_file_holds_where_the_program_says_nothing_of_it() -> None:
+    """A Config with another one wins, and so does one that keeps nothing; 0 keeps nothing."""
+    file, nothing = HomeConfig(keeper_mib=64), HomeConfig(keeper_mib=0)
+    assert Settings(config=Config(link_dead_s=5.0)).completed(file).config == Config(link_dead_s=5.0, keeper_mib=64.0)
+    assert Settings(config=Config()).completed(nothing).config == Config(keeps=False)
+    for said in (Config(keeper_mib=8.0), Config(keeps=False)):
+        assert Settings(config=said).completed(file).config == said
+    assert Settings(config=Config()).completed(HomeConfig()).config == Config()
+
+
 def test_what_is_empty_was_not_meant() -> None:
     """A script whose variable was not set must neither meet everybody nor listen everywhere."""
     with pytest.raises(UsageError, match="a mesh can't be ''"):

@@ -21,12 +21,16 @@ from zmqchat.model.errors import BadAddress, BadConfig, BadName, HomeInUse, Home
 from zmqchat.model.text import clean_name
 from zmqchat.store.filesystems import check_filesystem
 
+KEEPER_MIB_END: Final = 1_000_000
+"""The quota in a config file is below this: larger ones are slips of the keyboard."""
+
 CONFIG_BYTES_MAX: Final = 64 * 1024
 """A config file is read whole; nobody writes a longer one by hand."""
 
 SOCKET_PATH_BYTES_MAX: Final = 100
 """Unix socket addresses hold 107 bytes on Linux and 103 on macOS."""
 
+_MIB_WANTED: Final = f"a number of MiB from 0 (nothing is kept for others) to below {KEEPER_MIB_END:,}"
 _FOLDER_MODE: Final = 0o700
 _LOCK_OFFSET: Final = 1 << 30
 """Windows locks ranges and hides what is locked: this one lies far behind the pid that others read."""
@@ -42,6 +46,7 @@ class HomeConfig:
     peers       HOST:PORT or PEERID@HOST:PORT, dialled at start
     interfaces  names of the network interfaces to use
     discovery   whether multicast DNS is used
+    keeper_mib  how much is kept of rooms that this node is not in, in MiB; 0 for nothing
     """
 
     name: str | None = None
@@ -50,6 +55,7 @@ class HomeConfig:
     peers: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ()
     discovery: bool | None = None
+    keeper_mib: float | None = None
 
 
 class Home:
@@ -174,13 +180,22 @@ def read_config(folder: Path) -> HomeConfig:
 
 
 def _checked_config(path: Path, table: dict[str, object]) -> HomeConfig:
-    known = {"name": str, "mesh": str, "listen": str, "peers": list, "interfaces": list, "discovery": bool}
+    text, texts = 'a text, as in "ann"', 'a list of texts, as in ["a", "b"]'
+    known: dict[str, tuple[tuple[type, ...], str]] = {
+        "name": ((str,), text),
+        "mesh": ((str,), text),
+        "listen": ((str,), text),
+        "peers": ((list,), texts),
+        "interfaces": ((list,), texts),
+        "discovery": ((bool,), "true or false"),
+        "keeper_mib": ((int, float), _MIB_WANTED),
+    }
     for key, value in table.items():
         if key not in known:
             raise BadConfig(f"{path}: {key[:40]!r} is no setting; there are {', '.join(known)}")
-        if type(value) is not known[key]:
-            wanted = {str: 'a text, as in "ann"', list: 'a list of texts, as in ["a", "b"]', bool: "true or false"}
-            raise BadConfig(f"{path}: {key} must be {wanted[known[key]]}")
+        types, wanted = known[key]
+        if type(value) not in types:
+            raise BadConfig(f"{path}: {key} must be {wanted}")
     name = _text(table, "name")
     if name is not None and not clean_name(name, ""):
         raise BadConfig(f"{path}: name: {BadName(name)}")
@@ -197,7 +212,9 @@ def _checked_config(path: Path, table: dict[str, object]) -> HomeConfig:
         raise BadConfig(f"{path}: listen: {error}") from error
     if _text(table, "mesh") == "":
         raise BadConfig(f"{path}: mesh can't be '': name one, or leave it out")
-    discovery = table.get("discovery")
+    discovery, keeper_mib = table.get("discovery"), table.get("keeper_mib")
+    if isinstance(keeper_mib, int | float) and not 0 <= keeper_mib < KEEPER_MIB_END:
+        raise BadConfig(f"{path}: keeper_mib must be {_MIB_WANTED}")
     return HomeConfig(
         name=name,
         mesh=_text(table, "mesh"),
@@ -205,6 +222,7 @@ def _checked_config(path: Path, table: dict[str, object]) -> HomeConfig:
         peers=peers,
         interfaces=_texts(path, table, "interfaces"),
         discovery=discovery if isinstance(discovery, bool) else None,
+        keeper_mib=keeper_mib if isinstance(keeper_mib, int | float) else None,
     )
 
 

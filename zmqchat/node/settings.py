@@ -67,6 +67,7 @@ class Settings:
         discovery = file.discovery if self.discovery is None else self.discovery
         return replace(
             self,
+            config=_with_quota(self.config, file.keeper_mib),
             name=self.name or file.name,
             mesh=self.mesh or file.mesh or DEFAULT_MESH,
             listen=self.listen or file.listen,
@@ -83,6 +84,14 @@ class Settings:
             "interfaces": list(self.interfaces),
             "discovery": self.discovery,
         }
+
+
+def _with_quota(config: Config, keeper_mib: float | None) -> Config:
+    """The file's quota, unless the caller's Config has another than what goes without saying."""
+    usual = Config()
+    if keeper_mib is None or (config.keeps, config.keeper_mib) != (usual.keeps, usual.keeper_mib):
+        return config
+    return replace(config, keeper_mib=float(keeper_mib)) if keeper_mib else replace(config, keeps=False)
 
 
 def _mesh_checked(mesh: str) -> str:
