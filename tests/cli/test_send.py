@@ -44,6 +44,8 @@ def test_a_text_reaches_another_node(home: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         record = json.loads(done.stdout)
         assert list(record)[:7] == ["id", "room", "author", "name", "sent_at", "kind", "text"]
+        (held,) = record.pop("held")
+        assert held["keeper"] is False
         seen = use_node(other, "history", "lobby", "--json").stdout.splitlines()
         assert json.loads(seen[-1]) == record
 

@@ -11,6 +11,7 @@ from zmqchat.model.limits import CONTROL_SEND_WINDOW_BYTES
 from zmqchat.node.values import Peer
 
 BOB = Peer(peer_id("b"), "bob", True)
+KIM = Peer(peer_id("k"), "kim")
 
 
 async def test_each_line_is_answered_with_its_record(tmp_path: Path) -> None:
@@ -40,14 +41,17 @@ async def test_a_line_that_fails_does_not_stop_the_rest(tmp_path: Path) -> None:
 
 
 async def test_a_line_waits_for_until_and_times_out_alone(tmp_path: Path) -> None:
-    """With nobody there a message is told as late after its time-out; with somebody it is there at once."""
+    """With nobody there a message is late after its time-out; with somebody it is there at once, with its holders."""
     async with serving(tmp_path) as (node, client):
         await begin_send(client, "held", 0.01)
         await client.say(line(1, "lonely"))
         assert (await client.hear())["item"]["error"]["kind"] == "DeliveryTimeout"
         node.peers.append(BOB)
+        node.keepers.append(KIM)
         await client.say(line(2, "seen"), {"id": "s", "op": "end"})
-        assert (await client.hear())["item"]["record"]["text"] == "seen"
+        record = (await client.hear())["item"]["record"]
+        assert record["text"] == "seen"
+        assert [(holder["name"], holder["keeper"]) for holder in record["held"]] == [("bob", False), ("kim", True)]
         assert (await client.hear())["done"] == {}
 
 

@@ -9,9 +9,17 @@ from typing import cast
 from tests.support.fakenode import FakeMessage, FakeRoom, peer_id
 from zmqchat.model.ids import peer_text
 from zmqchat.node.message import Gap, Message
-from zmqchat.node.records import gap_record, jsonable, message_record, peer_record, rfc3339
+from zmqchat.node.records import (
+    HOLDERS_TOLD_MAX,
+    gap_record,
+    jsonable,
+    message_record,
+    peer_record,
+    rfc3339,
+    sent_record,
+)
 from zmqchat.node.room import Room
-from zmqchat.node.values import Peer
+from zmqchat.node.values import Peer, Receipts
 
 BOB = Peer(peer_id("b"), "bob", True, "10.0.0.2:42100")
 
@@ -46,6 +54,23 @@ def test_an_app_message_has_its_payload_behind_what_all_have() -> None:
     record = message_record(cast("Message", message))
     assert list(record) == ["id", "room", "author", "name", "sent_at", "kind", "text", "content_type", "value"]
     assert (record["text"], record["value"]) == (None, {"t": 21.5})
+
+
+def test_a_sent_message_names_its_holders_behind_the_rest() -> None:
+    """Members first, then keepers, each told apart, and no more than a line should hold."""
+    message = cast("Message", FakeMessage(fake_room(), BOB, "hi", 1))
+    kim = Peer(peer_id("k"), "kim")
+    record = sent_record(message, Receipts(delivered=(BOB,), pending=(kim,), keepers=(kim,)))
+    assert record == {
+        **message_record(message),
+        "held": [
+            {"id": peer_text(BOB.id), "name": "bob", "keeper": False},
+            {"id": peer_text(kim.id), "name": "kim", "keeper": True},
+        ],
+    }
+    assert list(record)[-1] == "held"
+    assert sent_record(message, Receipts())["held"] == []
+    assert len(sent_record(message, Receipts(delivered=(BOB,) * 1_000))["held"]) == HOLDERS_TOLD_MAX
 
 
 def test_a_gap_tells_whose_and_who_may_have_it() -> None:

@@ -12,7 +12,7 @@ from zmqchat.model.errors import DeliveryTimeout, NodeClosed
 from zmqchat.model.ids import MessageId, PeerId, RoomId, mesh_id, room_id, room_name_checked
 from zmqchat.node.home import Home
 from zmqchat.node.mesh import MeshNode, MeshView
-from zmqchat.node.values import Member, NodeEvent, Peer
+from zmqchat.node.values import Member, NodeEvent, Peer, Receipts
 
 if TYPE_CHECKING:
     from zmqchat.node.node import Node
@@ -155,6 +155,11 @@ class FakeRoom:
         if self.node.is_closed:
             raise NodeClosed("the node is stopped")
 
+    def receipts_of(self, message: MessageId) -> Receipts:
+        """All peers are members, and have what is stored; keepers are what a test says."""
+        is_held = self.has_reached(message, "stored")
+        return Receipts(delivered=tuple(self.node.peers), keepers=tuple(self.node.keepers)) if is_held else Receipts()
+
     def late(self, message: MessageId, until: str, timeout_s: float) -> DeliveryTimeout:
         """Nobody has it."""
         return DeliveryTimeout(message, until, timeout_s, [], [])
@@ -210,6 +215,7 @@ class FakeNode:
         self.id = peer_id("a")
         self.address = "127.0.0.1:42100"
         self.peers: list[Peer] = []
+        self.keepers: list[Peer] = []
         self.strangers: list[Peer] = []
         self.notices: list[str] = []
         self.added: list[str] = []

@@ -29,6 +29,7 @@ from zmqchat.node.records import (
     message_record,
     peer_record,
     room_record,
+    sent_record,
     way_record,
 )
 
@@ -156,12 +157,12 @@ async def _send(request: Request) -> Record:
     brief = request.flag("brief")
 
     async def answer(answers: Sequence[Answer]) -> None:
-        await request.items(
-            {"n": number, "error": error_record(result)}
-            if isinstance(result, Exception)
-            else {"n": number, "record": {"id": str(result.id)} if brief else message_record(result)}
-            for number, result in answers
-        )
+        await request.items({"n": number, **outcome(result)} for number, result in answers)
+
+    def outcome(result: Message | Exception) -> Record:
+        if isinstance(result, Exception):
+            return {"error": error_record(result)}
+        return {"record": {"id": str(result.id)} if brief else sent_record(result, room.receipts_of(result.id))}
 
     async def stored(count: int) -> None:
         await request.item(stored=count)

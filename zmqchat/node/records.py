@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from zmqchat.model.ids import PeerId, peer_text
 from zmqchat.node.mesh import MeshNode, MeshView
@@ -20,9 +20,13 @@ from zmqchat.node.values import (
     NoticeGiven,
     Peer,
     PeerOffline,
+    Receipts,
 )
 
 Record = dict[str, Any]
+
+HOLDERS_TOLD_MAX: Final = 16
+"""Holders named beside a message that was sent: a stream into a large room would be mostly names."""
 
 
 def message_record(message: Message) -> Record:
@@ -41,6 +45,16 @@ def message_record(message: Message) -> Record:
         record["content_type"] = message.content_type
         record["value"] = jsonable(message.value)
     return record
+
+
+def sent_record(message: Message, receipts: Receipts) -> Record:
+    """A message of ours, and behind it who holds it now: members, then keepers, by id and name."""
+    holders = [(peer, False) for peer in receipts.delivered] + [(peer, True) for peer in receipts.keepers]
+    held = [
+        {"id": peer_text(peer.id), "name": peer.name, "keeper": is_keeper}
+        for peer, is_keeper in holders[:HOLDERS_TOLD_MAX]
+    ]
+    return message_record(message) | {"held": held}
 
 
 def gap_record(gap: Gap) -> Record:
