@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -47,9 +48,9 @@ def member(net: FakeNet, name: str, *others: FakeNode) -> FakeNode:
     return node
 
 
-def keeper(net: FakeNet, name: str, *others: FakeNode, choice: Chosen | None = None) -> FakeNode:
+def keeper(net: FakeNet, name: str, *others: FakeNode, choice: Chosen | None = None, **options: Any) -> FakeNode:
     """A node that is in the lobby only, linked to these, and keeps what it is told to."""
-    node = net.node(name, choice=choice or Chosen())
+    node = net.node(name, choice=choice or Chosen(), **options)
     node.join()
     net.run(0.1)
     for other in others:

@@ -16,15 +16,20 @@ from typing import Any
 import lmdb
 import pytest
 
+from tests.protocol.test_keeping import BEGUN_S, Chosen, keeper, member
+from tests.support.fakelink import FakeNet, lobby, quick
+from tests.support.fakestore import FakeStore
 from tests.support.sources import REPO
 from tests.support.stores import LOG, ROOM, Outcomes, batch, make_read_only, open_here, put, small_disk, writes_of
 from zmqchat.model.errors import HomeInUse, HomeUnusable, NotStored, StoreDamaged, StoreVersion, WrongProcess
-from zmqchat.model.limits import KIB, MIB
-from zmqchat.protocol.effects import PutRow
+from zmqchat.model.ids import LogKey
+from zmqchat.model.limits import KEPT_BATCH_BYTES, KIB, MIB
+from zmqchat.protocol.effects import DropBatch, PutRow, Store
+from zmqchat.protocol.facts import Fact
 from zmqchat.store.about import RECORD_KEY, SCHEMA, SCHEMA_KEY, SETTLED_BY
 from zmqchat.store.checks import DATA_FILE
-from zmqchat.store.lmdb_store import inspect_store
-from zmqchat.store.store import StoreInfo
+from zmqchat.store.lmdb_store import LmdbStore, inspect_store
+from zmqchat.store.store import SMALL_TABLES, StoreInfo
 from zmqchat.wire.batches import HEADER, HEADER_OFFSET
 
 ALL = 1 << 30
@@ -179,6 +184,75 @@ def _fill(path: Path) -> None:
                 file.write(bytes(4096))
         except OSError:
             return
+
+
+class _OnDiskToo(FakeStore):
+    """A fake store whose writes go to a real one, too."""
+
+    def __init__(self, store: LmdbStore, outcomes: Outcomes) -> None:
+        super().__init__()
+        self._store = store
+        self._outcomes = outcomes
+
+    def write(self, store: Store) -> Fact:
+        """To both; they take it alike."""
+        assert put(self._store, self._outcomes, self.commits, store.writes).ok
+        return super().write(store)
+
+
+def test_a_keeper_goes_on_from_what_it_has_kept_and_dropped_on_a_real_disk(tmp_path: Path) -> None:
+    """Over its quota: the disk holds what the count says, after a restart too, and its space is used again."""
+    quota = 64 * KIB
+    net = FakeNet(config=quick(sync_interval_s=5.0, keeper_mib=quota / MIB))
+    outcomes = Outcomes()
+    store = open_here(tmp_path / "store", outcomes)
+    ann = member(net, "ann")
+    kim = keeper(net, "kim", ann, store=_OnDiskToo(store, outcomes))
+    net.run(BEGUN_S)
+    used_bytes = []
+    for number in range(60):
+        ann.say(f"{number} {'x' * 4_000}", room="den")
+        net.run(1.0)
+        used_bytes.append(store.stats().used_bytes)
+    store.close()
+    store = open_here(tmp_path / "store")
+    den, key = lobby("den"), LogKey(ann.peer, ann.data.ledger.own_log)
+    held = store.load_range(den, key, 0, 1 << 40, ALL)
+    assert held == tuple(put.raw for put in kim.store.batches[den, key].values()) and len(held) < 20
+    assert [row.raw for row in store.load_timeline(den, None, 1 << 20, ALL)] == list(held)
+    assert dict(store.rows("kept")) == kim.store.tables["kept"]
+    assert {(room, log): row for room, log, row in store.frontiers()} == kim.store.frontiers
+    assert max(used_bytes) < 3 * used_bytes[20], "what was dropped makes room"
+    later = FakeStore()
+    later.tables = {table: dict(store.rows(table)) for table in SMALL_TABLES}
+    later.frontiers = {(room, log): row for room, log, row in store.frontiers()}
+    store.close()
+    before = kim.data.custody.kept_bytes
+    kim.kill()
+    kim = net.node("kim", crypto=kim.crypto, store=later, choice=Chosen())
+    assert kim.data.custody.kept_bytes == before == sum(len(raw) + KEPT_BATCH_BYTES for raw in held) <= quota
+
+
+def test_dropping_goes_on_where_the_disk_is_full(tmp_path: Path) -> None:
+    """What is kept for others may go though no batch finds room; it is gone after a restart, too."""
+    with small_disk(tmp_path / "disk", 6 * MIB) as disk:
+        outcomes = Outcomes()
+        store = open_here(disk / "store", outcomes, map_bytes=256 * KIB)
+        batches, number = [], 0
+        while True:
+            write = batch(number, number + 1, body_bytes=60_000)
+            if not put(store, outcomes, number, writes_of(write, number + 1)).ok:
+                break
+            batches.append(write)
+            number += 1
+        for token, write in enumerate(batches[:20], start=1_000):
+            drop = DropBatch(write.room, write.key, write.first, write.end, write.sealed_at)
+            assert put(store, outcomes, token, (drop, PutRow("kept", b"log", b"%d" % token))).ok
+        store.close()
+        store = open_here(disk / "store")
+        assert [row.raw for row in store.load_timeline(ROOM, None, 1 << 20, ALL)] == [row.raw for row in batches[20:]]
+        assert store.get("kept", b"log") == b"1019"
+        store.close()
 
 
 def test_a_read_only_disk_is_one_clear_error(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.support.stores import AUTHOR, BENCHES, LOG, ROOM, Bench, Outcomes, batch, branch_of, open_here, writes_of
 from zmqchat.model.errors import NodeClosed
 from zmqchat.model.ids import LogKey, MessageId, PeerId, RoomId
 from zmqchat.model.limits import KIB
-from zmqchat.protocol.effects import PutArrival, PutBatch, PutFrontier, PutRow, Write
+from zmqchat.protocol.effects import DropBatch, PutArrival, PutBatch, PutFrontier, PutRow, Write
 from zmqchat.store.memory import MemoryStore
 from zmqchat.store.store import MessageStore, StoreOutcome, TimelineKey, TimelineRow
 
@@ -70,6 +70,39 @@ def test_statistics_count_what_is_there(bench: Bench) -> None:
     assert 0 < stats.used_bytes <= stats.map_bytes
 
 
+def test_what_is_dropped_is_gone_from_every_view(bench: Bench) -> None:
+    """Only that batch: of its neighbours, of another branch, and of the rows in the same transaction all stay."""
+    branch = LOG._replace(branch=branch_of(1))
+    one, two, side = batch(0, 3), batch(3, 5), batch(0, 3, key=branch)
+    row = PutRow("kept", b"log", b"pieces")
+    bench.put(one, two, side, PutFrontier(ROOM, LOG, b"0 to 5"), row)
+    bench.put(_drop(one), PutFrontier(ROOM, LOG, b"3 to 5"), PutRow("kept", b"log", b"fewer"))
+    store = bench.store
+    assert store.load_range(ROOM, LOG, 0, 9, ALL) == (two.raw,)
+    assert sorted(row.raw for row in store.load_timeline(ROOM, None, 9, ALL)) == sorted((two.raw, side.raw))
+    assert store.find_batch(ROOM, MessageId(AUTHOR, LOG.log, 1, bytes(8))) == [side.raw]
+    assert store.rows("kept") == [(b"log", b"fewer")] and store.frontiers() == [(ROOM, LOG, b"3 to 5")]
+    assert store.stats().batches == 2
+    bench.put(_drop(one), _drop(two), _drop(side), PutFrontier(ROOM, LOG, None), PutRow("kept", b"log", None))
+    assert store.load_range(ROOM, LOG, 0, 9, ALL) == () == store.load_range(ROOM, branch, 0, 9, ALL)
+    assert store.load_timeline(ROOM, None, 9, ALL) == [] and store.rows("kept") == [] == store.frontiers()
+
+
+def test_the_order_of_writes_holds_for_what_is_dropped(bench: Bench) -> None:
+    """What is put and dropped in one group is not there; what is dropped and put again is, with its new bytes."""
+    again = batch(0, 3, body_bytes=40)
+    bench.put(batch(0, 3), _drop(batch(0, 3)))
+    assert bench.store.load_range(ROOM, LOG, 0, 9, ALL) == ()
+    bench.put(batch(0, 3))
+    bench.put(_drop(batch(0, 3)), again)
+    assert bench.store.load_range(ROOM, LOG, 0, 9, ALL) == (again.raw,)
+    assert [row.raw for row in bench.store.load_timeline(ROOM, None, 9, ALL)] == [again.raw]
+
+
+def _drop(write: PutBatch) -> DropBatch:
+    return DropBatch(write.room, write.key, write.first, write.end, write.sealed_at)
+
+
 def test_a_row_that_no_table_can_hold_is_refused(bench: Bench) -> None:
     """Raised where it is submitted, and nothing else of it is kept."""
     with pytest.raises(ValueError, match="no table"):
@@ -108,6 +141,7 @@ class StoresAgree(RuleBasedStateMachine):
         self.disk = open_here(Path(self.folder.name) / "store", self.outcomes, map_bytes=256 * KIB)
         self.twin = MemoryStore(self.twin_outcomes)
         self.batches: dict[tuple[RoomId, LogKey, int], PutBatch] = {}
+        self.ends: dict[tuple[RoomId, LogKey], int] = {}
         self.arrivals: dict[RoomId, list[PutArrival]] = {}
         self.small: dict[tuple[str, bytes], bytes] = {}
         self.token = 0
@@ -128,8 +162,7 @@ class StoresAgree(RuleBasedStateMachine):
     @rule(room=rooms, key=keys, length=st.integers(1, 5), skip=st.integers(0, 3), sealed=numbers, gap=st.booleans())
     def append(self, room: RoomId, key: LogKey, length: int, skip: int, sealed: int, gap: bool) -> None:
         """A batch after the last of its log, its arrival, and sometimes a gap before that."""
-        ends = [end for (its_room, its_key, end) in self.batches if (its_room, its_key) == (room, key)]
-        first = max(ends, default=0) + skip
+        first = self.ends.get((room, key), 0) + skip
         write = batch(first, first + length, room=room, key=key, sealed_at=sealed, seed=self.token)
         arrivals = self.arrivals.setdefault(room, [])
         number = _end(arrivals[-1]) if arrivals else 1
@@ -140,10 +173,18 @@ class StoresAgree(RuleBasedStateMachine):
         writes.append(PutArrival(room, number, key, first, write.end, write.end, live=gap, backfill=not gap))
         arrivals += [row for row in writes if isinstance(row, PutArrival)]
         self.batches[room, key, write.end] = write
+        self.ends[room, key] = write.end
         self.put(*writes)
 
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        """Any batch; what arrived with it points to nothing then."""
+        place = data.draw(st.sampled_from(sorted(self.batches)))
+        self.put(_drop(self.batches.pop(place)))
+
     @rule(
-        table=st.sampled_from(["rooms", "members", "peers", "keys"]),
+        table=st.sampled_from(["rooms", "members", "peers", "keys", "kept"]),
         key=st.binary(min_size=1, max_size=3),
         data=st.data(),
     )
