@@ -12,11 +12,11 @@ from zmqchat.sim.checks import CheckFailed
 if TYPE_CHECKING:
     from zmqchat.sim.world import World
 
-IN_TOUCH: Final = frozenset({"drift", "latency", "skew", "slow-disk"})
-"""The kinds of trouble that keep nobody from hearing at once that somebody has left."""
-
 UNSAID: Final = frozenset({"backup", "broken-disk", "fork", "full-disk"})
-"""Those with which a node may be in a room and say so before its next text only."""
+"""The kinds of trouble with which a node may be in a room and say so before its next text only, or leave unsaid."""
+
+UNTIMELY: Final = frozenset({"clock-jumps"})
+"""Those with which a leave may seem to be older than the join before it."""
 
 
 class Timelines(Base):
@@ -42,10 +42,11 @@ class Timelines(Base):
 class Members(Base):
     """All members see who is in the room.
 
-    Who leaves while others are out of touch is shown to them as a member still: once out of the room it tells them of
-    nothing there. And whose disk took no writes when it joined, or was set back to before it left, says that it is
-    there before its next text only. So where there is such trouble, more or fewer may be shown than are in. A hostile
-    node may be in or not, and make up others. When the last has left a room, nobody is there to tell who comes back.
+    Who leaves while others are out of touch tells them once they are in touch again. Whose disk took no writes when it
+    joined, or was set back to before it left, says that it is there before its next text only; and whose clock was put
+    back before it left is shown as a member still. So where there is such trouble, more or fewer may be shown than are
+    in. A hostile node may be in or not, and make up others. When the last has left a room, nobody is there to tell who
+    comes back.
     """
 
     name = "members"
@@ -79,7 +80,7 @@ class Members(Base):
                 seen = [peer for peer in seen if peer not in untold]
                 missing = set(really).difference(seen)
                 if (missing and UNSAID.isdisjoint(world.options.faults)) or (
-                    seen != really and IN_TOUCH.issuperset(world.options.faults)
+                    seen != really and (UNSAID | UNTIMELY).isdisjoint(world.options.faults)
                 ):
                     raise CheckFailed(f"node {node} sees {len(seen)} members in {room}, where {len(really)} are")
 
