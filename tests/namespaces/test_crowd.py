@@ -31,7 +31,9 @@ ADVERTISERS_MOST = 2 * ADVERTISERS
 """So many advertise by chance once in 20,000 hours."""
 
 QUIET_PACKETS_PER_S = 20.0
-QUIET_WITHIN_S = 180.0
+QUIET_WITHIN_S = 600.0
+"""120 nodes take six minutes of CPU to get to know each other: three on two cores that do nothing else."""
+
 WATCHED_S = 10.0
 
 
@@ -69,6 +71,7 @@ def test_a_bad_network_loses_nothing(tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.crowd
+@pytest.mark.timeout(1_500)
 @pytest.mark.parametrize("count", [48, 120])
 def test_multicast_stays_quiet(tmp_path: Path, count: int) -> None:
     """About sixteen of many light nodes announce themselves, and lonely ones; no node knows more records than nodes."""
