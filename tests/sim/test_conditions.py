@@ -110,6 +110,19 @@ def test_bandwidth_is_bounded_for_all_or_for_one() -> None:
     assert conditions.send_s(1, 1000) == 0.0
 
 
+def test_the_line_into_a_single_node_may_be_thin() -> None:
+    """What it takes in needs its time, which others do not; that is trouble, and over when all is made whole."""
+    conditions = _conditions(("lan",), ("lan",))
+    assert conditions.is_whole
+    conditions.inward_bytes_s[1] = 1_000.0
+    assert conditions.receive_s(1, 500) == pytest.approx(0.5)
+    assert conditions.receive_s(0, 500) == 0.0
+    assert not conditions.is_whole
+    conditions.reset()
+    assert conditions.receive_s(1, 500) == 0.0
+    assert conditions.is_whole
+
+
 def test_a_subnet_is_nothing_special_by_itself() -> None:
     """Without a word it is a plain local network."""
     subnet = Subnet(name="lan")

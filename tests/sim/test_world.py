@@ -266,6 +266,34 @@ def test_bad_links_lose_nothing(part: str) -> None:
     assert all(len(set(users.seen_by(node))) == len(users.seen_by(node)) == 20 for node in range(4))
 
 
+def test_a_thin_line_in_delays_one_node_and_nobody_else() -> None:
+    """What comes to it queues on its line, others are as fast as ever, and the rest comes once the line is whole."""
+    world, users = worlds(4)
+    world.network.conditions.inward_bytes_s[3] = 5_000.0
+    for number in range(3):
+        world.say(number, "lobby", f"text {number} ".ljust(20_000, "x"))
+    passes(world, 0.5)
+    assert [len(users.seen_by(node)) for node in range(4)] == [3, 3, 3, 0]
+    within(world, lambda: len(users.seen_by(3)) == 1, 5.0)
+    world.make_whole()
+    within(world, lambda: len(users.seen_by(3)) == 3, 5.0)
+
+
+def test_a_thin_line_in_carries_nothing_of_those_who_have_hung_up() -> None:
+    """What waits for it is lost with the connection, and takes none of its time."""
+    world, users = worlds(3)
+    world.network.conditions.inward_bytes_s[2] = 5_000.0
+    world.say(0, "lobby", "long ".ljust(20_000, "x"))
+    passes(world, 0.1)
+    world.say(0, "lobby", "lost ".ljust(20_000, "x"))
+    passes(world, 0.1)
+    world.kill(0)
+    world.say(1, "lobby", "short")
+    passes(world, 5.0)
+    assert "short" in users.seen_by(2)
+    assert not any(text.startswith("lost") for text in users.seen_by(2))
+
+
 def test_a_machine_that_throws_ends_the_run() -> None:
     """The run has failed, says where, and stays where it is."""
     world, _users = worlds(2)

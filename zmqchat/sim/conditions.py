@@ -63,12 +63,14 @@ class Conditions:
 
     quality       of all links that have none of their own
     bandwidth_bytes_s  what a node can send a second, None without a bound; `bandwidths` for single nodes
+    inward_bytes_s     what can come to single nodes a second: one line, on which all that they are sent queues
     """
 
     def __init__(self, rng: Random) -> None:
         self.quality = LinkQuality()
         self.bandwidth_bytes_s: float | None = None
         self.bandwidths: dict[int, float] = {}
+        self.inward_bytes_s: dict[int, float] = {}
         self.subnets: dict[str, Subnet] = {}
         self._rng = rng
         self._places: dict[int, dict[str, str]] = {}
@@ -167,7 +169,8 @@ class Conditions:
     def is_whole(self) -> bool:
         """Whether there is no trouble: good links between all."""
         usual = self.quality == LinkQuality() and self.bandwidth_bytes_s is None
-        return usual and not (self._groups or self._cuts or self._qualities or self.bandwidths)
+        thin = self.bandwidths or self.inward_bytes_s
+        return usual and not (self._groups or self._cuts or self._qualities or thin)
 
     def reset(self) -> None:
         """Good links everywhere, and no bound to what a node sends."""
@@ -176,6 +179,7 @@ class Conditions:
         self.quality = LinkQuality()
         self.bandwidth_bytes_s = None
         self.bandwidths = {}
+        self.inward_bytes_s = {}
 
     # How long it takes --------------------------------------------------------------------------------
 
@@ -205,4 +209,9 @@ class Conditions:
     def send_s(self, node: int, size_bytes: int) -> float:
         """How long a node needs to get a frame of this size out."""
         bandwidth = self.bandwidths.get(node, self.bandwidth_bytes_s) if self.bandwidths else self.bandwidth_bytes_s
+        return size_bytes / bandwidth if bandwidth else 0.0
+
+    def receive_s(self, node: int, size_bytes: int) -> float:
+        """How long a frame of this size takes over the line to a node."""
+        bandwidth = self.inward_bytes_s.get(node) if self.inward_bytes_s else None
         return size_bytes / bandwidth if bandwidth else 0.0

@@ -3,7 +3,8 @@
 How it works. A connection is two ways, each in order as TCP is, between a dialler and a listener. An end that
 is closed sends and hears nothing more; what it sent before still arrives, and then the other end learns that
 it is closed. What can't pass (`conditions`) waits in the connection: it arrives after the network is mended,
-unless the kernels have given the connection up by then (BREAK_S), which both ends are told.
+unless the kernels have given the connection up by then (BREAK_S), which both ends are told. A node whose line in
+is thin gets its frames one after the other; what waits for it is lost with the connection, as with LINGER 0.
 
     dial --reached, process there, admitted--> open at both ends --close--> closed at one --arrives--> closed
       |-- nobody listens: "refused"   not admitted: "denied"   no way, no answer: "timeout" after CONNECT_S
@@ -12,6 +13,7 @@ unless the kernels have given the connection up by then (BREAK_S), which both en
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -63,6 +65,10 @@ class Way:
         self.held: list[tuple[RoomId | None, bytes]] = []
 
 
+_Arrival = tuple["Connection", bool, Way, "RoomId | None", bytes]
+"""A frame at the end of its way: the connection, whether it goes forth, the way, the room of a feed, the payload."""
+
+
 class Connection:
     """A DEALER or SUB of `dialler` at the ROUTER or XPUB of `listener`.
 
@@ -101,6 +107,7 @@ class Network:
         self._numbers = itertools.count(1)
         self.sent_history_bytes: dict[int, int] = {}  # by node, in pages
         self._uplink_free_s: dict[int, float] = {}
+        self._lines_in: dict[int, deque[_Arrival]] = {}
         self.tap: Callable[[int, bytes], None] | None = None
 
     def gone(self, process: Process, *, silent: bool) -> None:
@@ -247,7 +254,31 @@ class Network:
             self._uplink_free_s[sender] = start_s
         delay_s = conditions.delay_s(conditions.between(sender, receiver), connection.latency_s, size_bytes)
         way.free_at_s = max(way.free_at_s, start_s + delay_s)
-        self._schedule.at(way.free_at_s, self._arrive, connection, forth, way, room, payload)
+        is_thin = receiver in conditions.inward_bytes_s or bool(self._lines_in.get(receiver))
+        comes = self._queue_in if is_thin else self._arrive
+        self._schedule.at(way.free_at_s, comes, connection, forth, way, room, payload)
+
+    def _queue_in(self, connection: Connection, forth: bool, way: Way, room: RoomId | None, payload: bytes) -> None:
+        """A frame waits for the line into its receiver."""
+        receiver = (connection.listener if forth else connection.dialler).number
+        line = self._lines_in.setdefault(receiver, deque())
+        line.append((connection, forth, way, room, payload))
+        if len(line) == 1:
+            self._take_in(receiver, line)
+
+    def _take_in(self, receiver: int, line: deque[_Arrival]) -> None:
+        while line:
+            connection, forth, way, _room, payload = line[0]
+            if connection.dialler_open if forth else connection.listener_open:
+                takes_s = self.conditions.receive_s(receiver, len(payload) + HEADER_BYTES)
+                self._schedule.after(takes_s, self._taken_in, receiver, line)
+                return
+            way.under_way -= 1
+            line.popleft()
+
+    def _taken_in(self, receiver: int, line: deque[_Arrival]) -> None:
+        self._arrive(*line.popleft())
+        self._take_in(receiver, line)
 
     def backlog_s(self) -> float:
         """How long the slowest line out still needs for what it was given."""
