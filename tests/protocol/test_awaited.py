@@ -38,8 +38,36 @@ def test_who_was_asked_and_did_not_send_is_named_at_the_end() -> None:
     awaited.take_due(0.2, wait_s)
     awaited.unlink(BOB)
     awaited.take_due(0.3, wait_s)
-    assert awaited.take_due(AWAITED_S, wait_s) == ([], [ANN])
+    assert awaited.take_due(AWAITED_S, wait_s) == ([], [(NAME, ANN)])
     assert not len(awaited) and awaited.next_due_s() is None
+
+
+def test_the_next_one_is_asked_at_once_where_one_does_not_send() -> None:
+    """Who said so owes nothing, and is not asked again; what was not asked for can't be withheld."""
+    awaited = AwaitedBatches()
+    for peer in (ANN, BOB):
+        awaited.announced(NAME, lobby(), peer, 1, 0.1, 0.0)
+    awaited.withheld(NAME, ANN, 0.05)
+    assert awaited.next_due_s() == 0.1
+    assert awaited.take_due(0.1, wait_s) == ([(NAME, lobby(), ANN)], [])
+    awaited.withheld(NAME, CAT, 0.12)
+    awaited.withheld(NAME, ANN, 0.12)
+    awaited.withheld(bytes(16), ANN, 0.12)
+    assert awaited.take_due(0.12, wait_s) == ([(NAME, lobby(), BOB)], [])
+    awaited.withheld(NAME, BOB, 0.13)
+    assert awaited.take_due(AWAITED_S, wait_s) == ([], [])
+    assert not len(awaited) and not awaited._counts
+
+
+def test_who_could_not_be_asked_yet_is_asked_later_and_owes_nothing() -> None:
+    """A GRAFT that was one too many in its second is no GRAFT."""
+    awaited = AwaitedBatches()
+    awaited.announced(NAME, lobby(), ANN, 1, 0.1, 0.0)
+    for now_s in (0.1, 0.2):
+        assert awaited.take_due(now_s, wait_s) == ([(NAME, lobby(), ANN)], [])
+        awaited.not_asked(NAME, ANN)
+    awaited.not_asked(bytes(16), ANN)
+    assert awaited.take_due(AWAITED_S, wait_s) == ([], [])
 
 
 def test_what_has_come_is_told_once() -> None:

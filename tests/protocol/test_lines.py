@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.support.fakelink import lobby
 from zmqchat.model.ids import RoomId
-from zmqchat.model.limits import LINK_UNACKNOWLEDGED_BYTES_MAX, TREE_UNANSWERED_MAX
-from zmqchat.protocol.lines import OPTIMISE_AFTER, ROOMS_MAX, SLOW_S, TAKEN_BYTES, UNMET_S, Line
+from zmqchat.model.limits import LINK_UNACKNOWLEDGED_BYTES_MAX
+from zmqchat.protocol.lines import OPTIMISE_AFTER, ROOMS_MAX, SLOW_S, TAKEN_BYTES, Line
 
 ROOM = lobby()
 
@@ -75,12 +75,3 @@ def test_rooms_are_bounded() -> None:
         line.promises(room, fewer=True)
     assert not line.is_pruned(RoomId(bytes(16)), 0.0, 1.0)
     assert len(line._pruned) == len(line._gains) == 1
-
-
-def test_broken_words_are_counted_by_the_minute() -> None:
-    """Some are lost on the way; too many in a minute are a fault, and then the count begins anew."""
-    line = Line()
-    broken = [line.broke_its_word(0.0) for _ in range(TREE_UNANSWERED_MAX + 2)]
-    assert broken == [False] * TREE_UNANSWERED_MAX + [True, False]
-    for _ in range(TREE_UNANSWERED_MAX):
-        assert not line.broke_its_word(UNMET_S + 1.0)

@@ -11,6 +11,8 @@ from zmqchat.model.limits import PING_ANSWERS_PER_S_MAX
 from zmqchat.protocol.effects import Effect, Expel, PeerCameOnline, PeerWentOffline, SetTimer
 from zmqchat.protocol.facts import EndpointsChanged, Fact, Instant, LoopLagged, TimerFired, Woke
 from zmqchat.protocol.machine import (
+    EchoHeard,
+    EchoWanted,
     PeerLinked,
     PeerSilent,
     PeerUnlinked,
@@ -269,6 +271,34 @@ def test_a_probe_is_answered_by_a_pong_alone() -> None:
     assert made.times(ProbeAnswered) == [2.0]
     made.pong()
     assert made.times(ProbeAnswered) == [2.0]
+
+
+def test_an_echo_is_the_answer_to_a_ping_that_left_since() -> None:
+    """The first such one, also where another ping was sent after it; an older answer says nothing."""
+    made = Clocked()
+    made.link(BOB)
+    old = made.last_ping().token
+    made.feed(EchoWanted(peer=BOB))
+    made.pong(token=old)
+    assert made.times(EchoHeard) == []
+    made.feed(EchoWanted(peer=BOB))
+    made.feed(ProbeWanted(peer=BOB))
+    made.pong(token=old + 1)
+    assert made.times(EchoHeard) == [0.0] and made.times(ProbeAnswered) == []
+    made.pong()
+    assert made.times(EchoHeard) == [0.0] and made.times(ProbeAnswered) == [0.0]
+
+
+def test_no_echo_comes_over_another_link_or_from_strangers() -> None:
+    """A link that came back has nothing of what was sent over the old one."""
+    made = Clocked()
+    made.feed(EchoWanted(peer=BOB))
+    made.link(BOB)
+    made.feed(EchoWanted(peer=BOB))
+    made.feed(PeerUnlinked(peer=BOB, reason="lost"))
+    made.link(BOB)
+    made.pong()
+    assert made.times(EchoHeard) == []
 
 
 def test_nobody_without_a_link_is_probed() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.support.fakelink import lobby, peer_of
-from zmqchat.model.limits import TREE_CACHE_BYTES_MAX, TREE_CACHE_S, TREE_SEEN_MAX, TREE_SEEN_S
+from zmqchat.model.limits import TREE_CACHE_BYTES_MAX, TREE_CACHE_S, TREE_HOPS_MAX, TREE_SEEN_MAX, TREE_SEEN_S
 from zmqchat.protocol.relayed import Relayed, Seen
+from zmqchat.wire.tree_frames import relay_frame
 
 
 def seen(at_s: float) -> Seen:
@@ -20,9 +21,20 @@ def name(index: int) -> bytes:
 def test_a_batch_is_known_and_kept() -> None:
     """Its way here, and its bytes."""
     relayed = Relayed()
-    assert relayed.get(name(1)) is None and relayed.raw(name(1)) is None
+    assert relayed.get(name(1)) is None and relayed.again(name(1), lobby()) is None
     relayed.add(name(1), seen(0.0), b"batch")
-    assert relayed.get(name(1)) == seen(0.0) and relayed.raw(name(1)) == b"batch"
+    assert relayed.get(name(1)) == seen(0.0) and relayed.again(name(1), lobby()) == relay_frame(3, b"batch")
+
+
+def test_it_is_sent_again_in_its_room_and_not_beyond_its_last_hop() -> None:
+    """Who asks for it in another room's name gets nothing, nor does anybody beyond the last link that it may pass."""
+    relayed = Relayed()
+    last = seen(0.0)
+    last.hops = TREE_HOPS_MAX
+    relayed.add(name(1), last, b"batch")
+    relayed.add(name(2), seen(0.0), b"batch")
+    assert relayed.again(name(1), lobby()) is None and relayed.again(name(2), lobby("other")) is None
+    assert relayed.again(name(2), lobby())
 
 
 def test_bytes_are_forgotten_before_names() -> None:
@@ -30,7 +42,7 @@ def test_bytes_are_forgotten_before_names() -> None:
     relayed = Relayed()
     relayed.add(name(1), seen(0.0), b"batch")
     relayed.add(name(2), seen(TREE_CACHE_S), b"later")
-    assert relayed.raw(name(1)) is None and relayed.get(name(1)) and relayed.cache_bytes == 5
+    assert relayed.again(name(1), lobby()) is None and relayed.get(name(1)) and relayed.cache_bytes == 5
     relayed.add(name(3), seen(TREE_SEEN_S), b"last")
     assert relayed.get(name(1)) is None and relayed.get(name(2)) and relayed.cache_bytes == 4
 
@@ -44,4 +56,5 @@ def test_both_are_bounded() -> None:
         relayed.add(name(index), seen(0.0), bytes(TREE_CACHE_BYTES_MAX // 50))
         for size in relayed.sizes():
             assert size.kept <= size.most, size
-    assert relayed.get(name(5)) is None and relayed.raw(name(200_099)) and not relayed.raw(name(200_000))
+    assert relayed.get(name(5)) is None
+    assert relayed.again(name(200_099), lobby()) and not relayed.again(name(200_000), lobby())

@@ -112,6 +112,7 @@ SAMPLES: dict[str, frames.Frame] = {
         room=ROOM, author=OTHER, log=3, branch=BRANCH, holders=(tree_frames.Holder(PEER, 1_000),)
     ),
     "taken": tree_frames.Taken(size_bytes=2**40),
+    "withheld": tree_frames.Withheld(room=ROOM, id=NONCE),
     "gapped": gap_frames.Gapped(on=True, links=(bytes(8), b"\xff" * 8)),
     "spare": gap_frames.Spare(author=OTHER),
     "report": frames.Report(token=11, lines=(("linked", "yes"), ("found by", "mdns"))),
@@ -234,6 +235,7 @@ FRAMES: st.SearchStrategy[frames.Frame] = st.one_of(
     ),
     st.builds(tree_frames.Graft, room=_room, id=_bytes[16]),
     st.builds(tree_frames.Prune, room=_room),
+    st.builds(tree_frames.Withheld, room=_room, id=_bytes[16]),
     st.builds(
         tree_frames.Holders,
         room=_room,

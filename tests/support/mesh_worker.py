@@ -116,6 +116,8 @@ class Worker:
             "linked": [peer.hex() for peer in sorted(machines.peers.linked)],
             "most": machines.overlay.shape.sessions,
             "unreached": [peer.hex() for peer in machines.gaps.unreached],
+            "slow": [peer.hex() for peer in sorted(machines.peers.linked) if machines.data.broadcast.is_slow(peer)],
+            "faults": dict(machines.faults.counts),
         }
 
     async def dial(self, address: str) -> Answer:

@@ -2,8 +2,8 @@
 
 How it works. The first announcement starts the wait; who announces the same later is asked later. When the wait is
 over the first one is asked, then after another wait the next (Plumtree, "Fault Tolerance and Tree Repair": the timer
-is set again while there is anybody left to ask). What nobody has sent AWAITED_S after the first announcement is
-forgotten, and is held against those who were asked: they have announced what they do not send.
+is set again while there is anybody left to ask), at once where one says that it does not send it. What nobody has sent
+AWAITED_S after the first announcement is forgotten, and those who were asked and said nothing owe it (`debts`).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class AwaitedBatches:
         """It is here; what was known of it."""
         awaited = self._awaited.pop(name, None)
         if awaited is not None:
-            self._uncount(awaited)
+            self._forget(awaited)
         return awaited
 
     def unlink(self, peer: PeerId) -> None:
@@ -87,33 +87,52 @@ class AwaitedBatches:
 
     def take_due(
         self, now_s: float, wait_s: Callable[[PeerId], float]
-    ) -> tuple[list[tuple[bytes, RoomId, PeerId]], list[PeerId]]:
-        """Whom to ask for which batch now, and who did not send what it had announced (once a batch)."""
+    ) -> tuple[list[tuple[bytes, RoomId, PeerId]], list[tuple[bytes, PeerId]]]:
+        """Whom to ask for which batch now, and what has not come of those who were asked for it."""
         asks: list[tuple[bytes, RoomId, PeerId]] = []
-        guilty: list[PeerId] = []
+        late: list[tuple[bytes, PeerId]] = []
         for name, awaited in list(self._awaited.items()):
             if awaited.due_s > now_s:
                 continue
             peer = next((peer for peer in awaited.hops if peer not in awaited.asked), None)
             if awaited.end_s <= now_s:
-                guilty += awaited.asked
-                self._uncount(self._awaited.pop(name))
+                late += [(name, asked) for asked in awaited.asked]
+                self._forget(self._awaited.pop(name))
             elif peer is None:
                 awaited.due_s = awaited.end_s
             else:
                 awaited.asked[peer] = None
                 awaited.due_s = min(awaited.end_s, now_s + wait_s(peer))
                 asks.append((name, awaited.room, peer))
-        return asks, guilty
+        return asks, late
+
+    def not_asked(self, name: bytes, peer: PeerId) -> None:
+        """The peer could not be asked yet."""
+        awaited = self._awaited.get(name)
+        if awaited is not None:
+            awaited.asked.pop(peer, None)
+
+    def withheld(self, name: bytes, peer: PeerId, now_s: float) -> None:
+        """The peer was asked and says that it does not send it."""
+        awaited = self._awaited.get(name)
+        if awaited is None or peer not in awaited.asked:
+            return
+        del awaited.asked[peer], awaited.hops[peer]
+        self._uncount(peer)
+        if len(awaited.asked) < len(awaited.hops):
+            awaited.due_s = now_s
 
     def next_due_s(self) -> float | None:
         """When something is due."""
         return min((awaited.due_s for awaited in self._awaited.values()), default=None)
 
-    def _uncount(self, awaited: Awaited) -> None:
+    def _forget(self, awaited: Awaited) -> None:
         for peer in awaited.hops:
-            left = self._counts.get(peer, 0) - 1
-            if left > 0:
-                self._counts[peer] = left
-            else:
-                self._counts.pop(peer, None)
+            self._uncount(peer)
+
+    def _uncount(self, peer: PeerId) -> None:
+        left = self._counts.get(peer, 0) - 1
+        if left > 0:
+            self._counts[peer] = left
+        else:
+            self._counts.pop(peer, None)

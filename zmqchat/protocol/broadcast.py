@@ -18,8 +18,9 @@ before it is stored: a relay promises nothing (HAVE does, and comes after the di
 chain of eight as slow as eight disks. This node relays rooms that it is not in, too.
 
 A peer is slow when the RELAY frames that it was sent and has not said to have read (TAKEN) pass the link's budget: then
-it gets names only, and its GRAFTs nothing, until it has caught up. A peer that does not know these frames gets PUSH
-where it is in the room. All this is an optimisation: what a relay drops, anti-entropy repairs.
+it gets names only until it has caught up, and its GRAFTs, like those for what is not here any more, are answered by
+WITHHELD: who gives no answer is blamed (`debts`). A peer that does not know these frames gets PUSH where it is in the
+room. All this is an optimisation: what a relay drops, anti-entropy repairs.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.lines import Line
 from zmqchat.protocol.machine import (
     OVERLAY_FEATURE,
+    EchoHeard,
+    EchoWanted,
     Machine,
     PeerFaulted,
     PeerLinked,
@@ -69,6 +72,7 @@ from zmqchat.wire.tree_frames import (
     Prune,
     Relay,
     Taken,
+    Withheld,
     relay_frame,
     tree_id,
 )
@@ -93,7 +97,7 @@ _RELAY_HEAD_BYTES = 2
 
 
 class Broadcast(Machine):
-    """The machine of the trees; emits BatchReceived, PeerFaulted and PeerSlow."""
+    """The machine of the trees; emits BatchReceived, EchoWanted, PeerFaulted and PeerSlow."""
 
     timer = "broadcast"
 
@@ -130,12 +134,14 @@ class Broadcast(Machine):
             LinkBlocked: self._blocked,
             BatchesStored: self._stored,
             PushReceived: self._pushed,
+            EchoHeard: self._echoed,
             TimerFired: self._timer_fired,
         }
         self.frames = {
             Relay: self._relay,
             IHave: self._announced,
             Graft: self._grafted,
+            Withheld: self._withheld,
             Prune: self._pruned,
             Taken: self._taken,
         }
@@ -144,8 +150,7 @@ class Broadcast(Machine):
 
     def is_slow(self, peer: PeerId) -> bool:
         """Whether the peer is too far behind to be sent batches."""
-        line = self._lines.get(peer)
-        return line is not None and line.is_slow
+        return peer in self._lines and self._lines[peer].is_slow
 
     @property
     def links(self) -> list[PeerId]:
@@ -181,9 +186,8 @@ class Broadcast(Machine):
         self.paths.unlink(fact.peer)
 
     def _blocked(self, fact: LinkBlocked, at: Instant) -> None:
-        line = self._lines.get(fact.peer)
-        if line is not None:
-            line.dropped(at.now_s)
+        if fact.peer in self._lines:
+            self._lines[fact.peer].dropped(at.now_s)
 
     # In ------------------------------------------------------------------------------------------
 
@@ -195,6 +199,7 @@ class Broadcast(Machine):
         if read is not None:
             self._send(peer, Taken(size_bytes=read))
         name = tree_id(frame.batch)
+        line.debts.paid(name)
         seen = self._relayed.get(name)
         if seen is None:
             self._new(peer, name, frame.batch, frame.hops, at)
@@ -202,13 +207,10 @@ class Broadcast(Machine):
             # A second copy: the tree has a circle, and this link closes it.
             self.paths.also(seen, peer, frame.hops - 1)
             if self._gaps.routes(peer):
-                self._spare(peer, seen.author, at)
+                if self._requesting.allows(peer, 1, at.now_s):
+                    self._send(peer, Spare(author=seen.author))
             elif self._trees.is_drawn_by(seen.room, seen.author):
                 self._prune(seen.room, peer, at)
-
-    def _spare(self, peer: PeerId, author: PeerId, at: Instant) -> None:
-        if self._requesting.allows(peer, 1, at.now_s):
-            self._send(peer, Spare(author=author))
 
     def _prune(self, room: RoomId, peer: PeerId, at: Instant) -> None:
         self._trees.make_lazy(room, peer)
@@ -222,11 +224,13 @@ class Broadcast(Machine):
         """Whether PRUNE has just left, so that what comes from there says nothing of the tree."""
         return self._lines[peer].is_pruned(room, at.now_s, self._graft_wait_s(peer))
 
-    def _graft(self, room: RoomId, peer: PeerId, name: bytes, at: Instant) -> None:
+    def _graft(self, room: RoomId, peer: PeerId, name: bytes, at: Instant) -> bool:
         self._trees.make_eager(room, peer)
         self._lines[peer].grafted(room)
-        if self._requesting.allows(peer, 1, at.now_s):
-            self._send(peer, Graft(room=room, id=name))
+        if not self._requesting.allows(peer, 1, at.now_s):
+            return False
+        self._send(peer, Graft(room=room, id=name))
+        return True
 
     def _pushed(self, fact: PushReceived, at: Instant) -> None:
         name = tree_id(fact.raw)
@@ -304,8 +308,7 @@ class Broadcast(Machine):
     def _forward(self, name: bytes, room: RoomId, raw: bytes, hops: int, source: PeerId | None, at: Instant) -> None:
         eager, lazy = self._trees.split(room)
         if not eager and source is None:
-            # Everybody has pruned us: nobody would have our own batch before asking for it.
-            eager, lazy = lazy, eager
+            eager, lazy = lazy, eager  # everybody has pruned us: nobody would have our own batch before asking for it
         payload = relay_frame(hops + 1, raw)
         for peer in eager:
             if peer != source:
@@ -403,13 +406,21 @@ class Broadcast(Machine):
             return
         self._trees.make_eager(frame.room, peer)
         line.grafted(frame.room)
-        seen, raw = self._relayed.get(frame.id), self._relayed.raw(frame.id)
+        if frame.id == NO_TREE_ID:
+            return
+        seen, again = self._relayed.get(frame.id), self._relayed.again(frame.id, frame.room)
         if seen is not None:
             self._gaps.unspare(peer, seen.author)
-        if seen is None or raw is None or seen.room != frame.room or line.is_slow:
-            return
-        if seen.hops < TREE_HOPS_MAX and self._resent.allows(peer, len(raw), at.now_s):
-            self._send_relay(peer, relay_frame(seen.hops + 1, raw), at)
+        if again is not None and not line.is_slow and self._resent.allows(peer, len(again), at.now_s):
+            self._send_relay(peer, again, at)
+        else:
+            self._send(peer, Withheld(room=frame.room, id=frame.id))
+
+    def _withheld(self, peer: PeerId, frame: Withheld, at: Instant) -> None:
+        if peer in self._lines:
+            self._lines[peer].debts.paid(frame.id)
+            self._awaited.withheld(frame.id, peer, at.now_s)
+            self._set_graft_timer(at)
 
     def _pruned(self, peer: PeerId, frame: Prune, at: Instant) -> None:
         if peer in self._lines and self._is_heeded(peer, at):
@@ -422,36 +433,47 @@ class Broadcast(Machine):
         self.outbox.append(PeerFaulted(peer=peer, fault=fault))
         return False
 
-    # Slow peers ----------------------------------------------------------------------------------
-
     def _taken(self, peer: PeerId, frame: Taken, _at: Instant) -> None:
-        line = self._lines.get(peer)
-        if line is not None:
-            line.taken(frame.size_bytes)
+        if peer in self._lines:
+            self._lines[peer].taken(frame.size_bytes)
 
     # Time ----------------------------------------------------------------------------------------
 
     def _timer_fired(self, fact: TimerFired, at: Instant) -> None:
         if fact.name[1] == "announce":
-            self._announcing = False
             self._announce_all(at)
-            return
-        if fact.name[1] == "announce late":
-            self._announcing_late = False
+        elif fact.name[1] == "announce late":
             self._announce_late()
-            return
+        else:
+            self._ask_due(at)
+
+    def _ask_due(self, at: Instant) -> None:
         self._graft_at_s = None
-        asks, guilty = self._awaited.take_due(at.now_s, self._graft_wait_s)
+        asks, late = self._awaited.take_due(at.now_s, self._graft_wait_s)
         for name, room, peer in asks:
-            self._graft(room, peer, name, at)
-        for peer in guilty:
-            if self._lines[peer].broke_its_word(at.now_s):
-                fault = Fault(reason="protocol", detail="announces batches that it does not send")
-                self.outbox.append(PeerFaulted(peer=peer, fault=fault))
+            if not self._graft(room, peer, name, at):
+                self._awaited.not_asked(name, peer)
+        for name, peer in late:
+            self._lines[peer].debts.add(name)
+        for peer in dict.fromkeys(peer for _name, peer in late):
+            self._try(peer, at, is_over=self._lines[peer].debts.is_overdue(at.now_s))
         self._set_graft_timer(at)
+
+    def _echoed(self, fact: EchoHeard, at: Instant) -> None:
+        if fact.peer in self._lines:
+            self._try(fact.peer, at, is_over=True)
+
+    def _try(self, peer: PeerId, at: Instant, *, is_over: bool) -> None:
+        debts = self._lines[peer].debts
+        if is_over:
+            fault = Fault(reason="protocol", detail="announces batches that it does not send")
+            self.outbox += [PeerFaulted(peer=peer, fault=fault)] * debts.judge(at.now_s)
+        if debts.is_ping_due(at.now_s):
+            self.outbox.append(EchoWanted(peer=peer))
 
     def _announce_all(self, at: Instant) -> None:
         """Tell the names that wait, of the two ends of a link the smaller id first: mostly the other has heard then."""
+        self._announcing = False
         for peer, line in self._lines.items():
             if self._ledger.me < peer:
                 self._send_names(peer, line)
@@ -463,6 +485,7 @@ class Broadcast(Machine):
                 self.outbox.append(PeerSlow(peer=peer))
 
     def _announce_late(self) -> None:
+        self._announcing_late = False
         for peer, line in self._lines.items():
             if peer < self._ledger.me:
                 self._send_names(peer, line)

@@ -7,7 +7,7 @@ knows what is under way. What passes the link's budget makes the peer slow until
                                                                                slow for SLOW_S: told once
 
 Besides, a line remembers by room what is due to be announced, when PRUNE last left, and how often in a row the peer
-promised fewer hops than a batch took.
+promised fewer hops than a batch took, and what the peer owes (`debts`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zmqchat.model.ids import RoomId
-from zmqchat.model.limits import KIB, LINK_UNACKNOWLEDGED_BYTES_MAX, TREE_UNANSWERED_MAX
+from zmqchat.model.limits import KIB, LINK_UNACKNOWLEDGED_BYTES_MAX
+from zmqchat.protocol.debts import Debts
 from zmqchat.wire.tree_frames import Announced
 
 TAKEN_BYTES = 64 * KIB
@@ -31,13 +32,12 @@ better for one batch alone makes the tree restless, and a restless tree has hole
 ROOMS_MAX = 256
 """Rooms of which a line remembers prunes and promises; beyond it, it begins anew, at the cost of a PRUNE too many."""
 
-UNMET_S = 60.0
-
 
 class Line:
     """One link.
 
     names  to be announced, by room: the name of a batch, and over how many hops it came
+    debts  what was asked for and has not come
     """
 
     __slots__ = (
@@ -48,20 +48,18 @@ class Line:
         "_sent",
         "_slow_s",
         "_told",
-        "_unmet",
-        "_unmet_s",
+        "debts",
         "names",
     )
 
     def __init__(self) -> None:
         self.names: dict[RoomId, dict[bytes, int]] = {}
+        self.debts = Debts()
         self._pruned: dict[RoomId, float] = {}
         self._gains: dict[RoomId, int] = {}
         self._sent = self._acknowledged = 0
         self._read = self._told = 0
         self._slow_s: float | None = None
-        self._unmet = 0
-        self._unmet_s = 0.0
 
     def drop_names(self, room: RoomId, told: Iterable[Announced], hops_fewer: int) -> None:
         """The peer told of these: it need not be told of them, unless they would have come by us over as many fewer."""
@@ -140,15 +138,3 @@ class Line:
             self._gains.clear()
         self._gains[room] = gains
         return False
-
-    # Faults -------------------------------------------------------------------------------------
-
-    def broke_its_word(self, now_s: float) -> bool:
-        """The peer did not send what it had announced; whether that is once too often."""
-        if now_s - self._unmet_s > UNMET_S:
-            self._unmet, self._unmet_s = 0, now_s
-        self._unmet += 1
-        if self._unmet <= TREE_UNANSWERED_MAX:
-            return False
-        self._unmet = 0
-        return True

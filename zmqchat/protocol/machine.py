@@ -91,6 +91,20 @@ class PeerSlow(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EchoWanted(Fact):
+    """A linked peer is to be pinged: its answer comes after all that it has sent before."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoHeard(Fact):
+    """A linked peer has answered a ping that was sent since EchoWanted."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendFrame(Fact):
     """Another machine's wish to send a frame object to a linked peer; `peers` knows by which way.
 

@@ -13,7 +13,8 @@ A peer without a link is in touch all the same where the roster knows that it li
 two as one, by `is_live`, MembersLive and MemberDead.
 
 Probing: when an identity dials again, the old session is pinged; a pong to that ping or a later one means
-that two nodes share the identity. Other frames prove nothing: they may have been on their way before.
+that two nodes share the identity. Other frames prove nothing: they may have been on their way before. In the same way
+`broadcast` learns that what it had asked a peer for would have come by now.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from zmqchat.model.limits import PING_ANSWERS_PER_S_MAX
 from zmqchat.protocol.effects import PeerCameOnline, PeerWentOffline, SetTimer
 from zmqchat.protocol.facts import EndpointsChanged, Instant, LoopLagged, TimerFired, Woke
 from zmqchat.protocol.machine import (
+    EchoHeard,
+    EchoWanted,
     Machine,
     PeerLinked,
     PeerSilent,
@@ -57,6 +60,7 @@ class _Pulse:
     rtt_s: float | None = None
     clock_difference_s: float | None = None
     probe_token: int | None = None
+    echo_token: int | None = None
     answers: float = float(PING_ANSWERS_PER_S_MAX)
     answers_at_s: float = 0.0
 
@@ -76,6 +80,7 @@ class Presence(Machine):
             PeerLinked: self._linked,
             PeerUnlinked: self._unlinked,
             ProbeWanted: self._probe_wanted,
+            EchoWanted: self._echo_wanted,
             LoopLagged: self._lagged,
             Woke: self._woke,
             EndpointsChanged: self._endpoints_changed,
@@ -132,7 +137,7 @@ class Presence(Machine):
         if pulse is None:
             pulse = self._pulses[fact.peer] = _Pulse(heard_s=at.now_s, online=False)
         pulse.linked = True
-        pulse.probe_token = None
+        pulse.probe_token = pulse.echo_token = None
         pulse.heard_s = at.now_s
         if not pulse.online:
             pulse.online = True
@@ -146,7 +151,7 @@ class Presence(Machine):
         if pulse is None:
             return
         pulse.linked = False
-        pulse.probe_token = None
+        pulse.probe_token = pulse.echo_token = None
         if fact.reason == "bye":
             self._go_offline(fact.peer)
         self._set_timer(at)
@@ -179,6 +184,9 @@ class Presence(Machine):
         if pulse.probe_token is not None and pulse.probe_token <= frame.token <= pulse.ping_token:
             pulse.probe_token = None
             self.outbox.append(ProbeAnswered(peer=peer))
+        if pulse.echo_token is not None and pulse.echo_token <= frame.token <= pulse.ping_token:
+            pulse.echo_token = None
+            self.outbox.append(EchoHeard(peer=peer))
         if frame.token != pulse.ping_token:
             return
         measured = max(0.0, at.now_s - pulse.pinged_s)
@@ -190,6 +198,13 @@ class Presence(Machine):
         if pulse is not None and pulse.linked:
             self._ping(fact.peer, pulse, at)
             pulse.probe_token = pulse.ping_token
+
+    def _echo_wanted(self, fact: EchoWanted, at: Instant) -> None:
+        pulse = self._pulses.get(fact.peer)
+        if pulse is not None and pulse.linked:
+            self._ping(fact.peer, pulse, at)
+            if pulse.echo_token is None:
+                pulse.echo_token = pulse.ping_token
 
     def _lagged(self, fact: LoopLagged, at: Instant) -> None:
         for pulse in self._pulses.values():

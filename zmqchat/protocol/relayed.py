@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zmqchat.model.ids import PeerId, RoomId
-from zmqchat.model.limits import TREE_CACHE_BYTES_MAX, TREE_CACHE_S, TREE_SEEN_MAX, TREE_SEEN_S
+from zmqchat.model.limits import TREE_CACHE_BYTES_MAX, TREE_CACHE_S, TREE_HOPS_MAX, TREE_SEEN_MAX, TREE_SEEN_S
 from zmqchat.protocol.machine import Size
+from zmqchat.wire.tree_frames import relay_frame
 
 
 @dataclass(slots=True)
@@ -49,9 +50,12 @@ class Relayed:
         """How a batch came here, None where it did not."""
         return self._seen.get(name)
 
-    def raw(self, name: bytes) -> bytes | None:
-        """The batch, while it is kept."""
-        return self._raws.get(name)
+    def again(self, name: bytes, room: RoomId) -> bytes | None:
+        """The RELAY of this room's batch for who asks for it; None where it is not kept (any more), or ends here."""
+        seen, raw = self._seen.get(name), self._raws.get(name)
+        if seen is None or raw is None or seen.room != room or seen.hops >= TREE_HOPS_MAX:
+            return None
+        return relay_frame(seen.hops + 1, raw)
 
     def add(self, name: bytes, seen: Seen, raw: bytes) -> None:
         """Remember a batch that is not known yet."""

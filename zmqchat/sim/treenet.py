@@ -22,7 +22,16 @@ from zmqchat.protocol.facts import Fact, Instant, TimerFired
 from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.interests import Interests
 from zmqchat.protocol.ledger import Ledger
-from zmqchat.protocol.machine import OVERLAY_FEATURE, PeerFaulted, PeerLinked, PeerSlow, PeerUnlinked, SendFrame
+from zmqchat.protocol.machine import (
+    OVERLAY_FEATURE,
+    EchoHeard,
+    EchoWanted,
+    PeerFaulted,
+    PeerLinked,
+    PeerSlow,
+    PeerUnlinked,
+    SendFrame,
+)
 from zmqchat.sim.author import WALL_START_MS, Author, lobby
 from zmqchat.wire.frames import Frame, decode
 
@@ -113,6 +122,8 @@ class TreeNode:
                 self.faults.append(item)
             elif isinstance(item, PeerSlow):
                 self.slow.append(item.peer)
+            elif isinstance(item, EchoWanted):
+                self.net.ping(self, item.peer)
             elif isinstance(item, SetTimer):
                 self._set_timer(item)
 
@@ -140,6 +151,7 @@ class TreeNet:
     lose     whether this frame from one to another is lost; double: whether it comes twice
     tap      is told of each frame that is sent, with its sender and receiver
     hold     further seconds by which it is late, so that it may be overtaken
+    echo_s   how long a peer takes to answer a node's ping
     """
 
     def __init__(self, seed: int = 1, rtt_s: float = 0.002) -> None:
@@ -153,6 +165,7 @@ class TreeNet:
         self.lose: Callable[[TreeNode, TreeNode, Frame], bool] = lambda _a, _b, _frame: False
         self.double: Callable[[TreeNode, TreeNode, Frame], bool] = lambda _a, _b, _frame: False
         self.hold: Callable[[TreeNode, TreeNode, Frame], float] = lambda _a, _b, _frame: 0.0
+        self.echo_s: Callable[[TreeNode, PeerId], float] = lambda _node, _peer: self.rtt_s
         self.tap: Callable[[TreeNode, PeerId, Frame], None] = lambda _sender, _to, _frame: None
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -224,6 +237,10 @@ class TreeNet:
             return
         for _ in range(2 if self.double(sender, receiver, frame) else 1):
             self.at(delay_s + self.hold(sender, receiver, frame), lambda: self._arrive(sender, receiver, frame))
+
+    def ping(self, node: TreeNode, peer: PeerId) -> None:
+        """A node wants an answer of one of its links."""
+        self.at(self.echo_s(node, peer), lambda: node.handle(EchoHeard(peer=peer)))
 
     def _arrive(self, sender: TreeNode, receiver: TreeNode, frame: Frame) -> None:
         if (sender.peer, receiver.peer) in self.delays:

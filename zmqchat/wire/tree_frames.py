@@ -60,6 +60,14 @@ class Graft(Frame):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld(Frame):
+    """The batch that a Graft asked for is not sent: it is gone here, or too much is under way to who asked."""
+
+    room: RoomId
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prune(Frame):
     """Send me no batches of this room any more, only say what there is."""
 
@@ -100,6 +108,7 @@ CODECS: Final[dict[int, Codec]] = {
         FRAME_BYTES_MAX,
     ),
     39: Codec(Taken, (U64,), 256),
+    60: Codec(Withheld, (ROOM, _id), 256),
 }
 
 

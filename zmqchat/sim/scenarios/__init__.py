@@ -14,6 +14,7 @@ from zmqchat.sim.scenarios.keepers import Keepers
 from zmqchat.sim.scenarios.partial import Calm, Partial, PartialRooms
 from zmqchat.sim.scenarios.rooms import Rooms
 from zmqchat.sim.scenarios.scenario import Scenario
+from zmqchat.sim.scenarios.slow import SlowPeer
 from zmqchat.sim.scenarios.stream import Stream
 from zmqchat.sim.scenarios.switch import Switch, SwitchAtScale
 from zmqchat.sim.scenarios.troubles import (
@@ -24,7 +25,6 @@ from zmqchat.sim.scenarios.troubles import (
     Lossy,
     OneWay,
     Partition,
-    SlowPeer,
     WrongClocks,
 )
 

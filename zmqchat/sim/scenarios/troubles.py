@@ -41,12 +41,6 @@ class Lossy(Chat):
     usual_faults = ("loss", "latency")
 
 
-class SlowPeer(Chat):
-    """One node has a thin line, and some stand still for a while."""
-
-    usual_faults = ("slow-peer", "pause")
-
-
 class Backup(Chat):
     """Somebody puts back a backup, and the store shows that it is one."""
 

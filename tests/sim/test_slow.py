@@ -1,0 +1,133 @@
+"""A node with a thin way in: it is really held for slow, nobody else notices, and it blames nobody."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+
+import pytest
+
+from zmqchat.model.faults import Fault
+from zmqchat.model.ids import MessageId, PeerId
+from zmqchat.protocol.broadcast import Broadcast
+from zmqchat.protocol.facts import Instant
+from zmqchat.protocol.machine import PeerFaulted
+from zmqchat.sim.checkers import all_checkers
+from zmqchat.sim.checkers.base import Base, machines_of
+from zmqchat.sim.draw import draw
+from zmqchat.sim.scenarios.slow import LONG_BYTES, THIN_S, SlowPeer
+from zmqchat.sim.simulation import Simulation
+from zmqchat.sim.world import World
+from zmqchat.wire.frames import type_byte
+from zmqchat.wire.tree_frames import Graft
+
+DURATION_S = 22.0
+"""Long enough to be no neighbour any more after ten seconds of being slow."""
+
+
+class Sight(Base):
+    """What became of the slow node.
+
+    held     looks at which another node held it for slow, by that node
+    parted   nodes that held it for slow, and gave it up as a neighbour
+    others_s how long texts took between the others
+    heard    frames that came to any node, by type byte
+    """
+
+    name = "sight"
+
+    def __init__(self) -> None:
+        self.slow: int | None = None
+        self.held: Counter[int] = Counter()
+        self.parted: set[int] = set()
+        self.others_s: list[float] = []
+        self.heard: Counter[int] = Counter()
+        self._slow_at: set[int] = set()
+        self._world: World | None = None
+        self._said_s: dict[MessageId, float] = {}
+
+    def step(self, world: World) -> None:
+        """Look at what each node holds of it."""
+        self._world = world
+        world.network.tap = lambda _node, payload: self.heard.update((payload[0],))
+        if self.slow is None or not THIN_S < world.now_s < DURATION_S:
+            return
+        peer = world.nodes[self.slow].peer
+        for node in world.honest:
+            machines = machines_of(world, node)
+            assert machines is not None
+            is_slow = machines.data.broadcast.is_slow(peer)
+            if node in self._slow_at and peer not in machines.overlay.neighbours:
+                self.parted.add(node)
+            self.held[node] += is_slow
+            (self._slow_at.add if is_slow else self._slow_at.discard)(node)
+
+    def acknowledged(self, node: int, room: str, message: MessageId, text: str) -> None:  # a protocol's
+        """It is on its way."""
+        if self._world is not None and node != self.slow:
+            self._said_s[message] = self._world.now_s
+
+    def delivered(self, node: int, room: str, message: MessageId, text: str) -> None:  # a protocol's
+        """It has come."""
+        if self._world is not None and node != self.slow and message in self._said_s:
+            self.others_s.append(self._world.now_s - self._said_s[message])
+
+
+class NeverThin(SlowPeer):
+    """The same texts, and the line takes them."""
+
+    def thin(self, world: World, bytes_s: float) -> None:
+        """It stays as it is."""
+
+
+def played(seed: int, kind: type[SlowPeer] = SlowPeer) -> tuple[Simulation, Sight]:
+    """A run that passes all checkers, no fault of anybody among them, and what was seen."""
+    options = draw(seed, scenario="slow-peer", nodes=7, duration_s=DURATION_S, faults=())
+    scenario, sight = kind(options), Sight()
+    simulation = Simulation(options, checkers=[*all_checkers(), sight], scenario=scenario)
+    sight.slow = scenario.slow
+    outcome = simulation.run()
+    assert outcome.failed == (), outcome.options.command()
+    return simulation, sight
+
+
+def judged_at_once(broadcast: Broadcast, peer: PeerId, at: Instant, **_arguments: bool) -> None:
+    """What has not come is a broken word, whatever is under way."""
+    debts = broadcast._lines[peer].debts
+    debts.is_ping_due(at.now_s)
+    fault = Fault(reason="protocol", detail="planted")
+    broadcast.outbox += [PeerFaulted(peer=peer, fault=fault)] * debts.judge(at.now_s)
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.crowd) for seed in range(2, 12))])
+def test_who_falls_behind_loses_its_place_and_nobody_waits(seed: int) -> None:
+    """Held for slow for seconds, and no neighbour of some then; the others' texts take as long as without it."""
+    simulation, sight = played(seed)
+    world = simulation.world
+    assert sum(sight.held.values()) > 50 and sight.parted
+    assert sight.heard[type_byte(Graft)] > 0
+    _control, calm = played(seed, NeverThin)
+    assert sum(calm.held.values()) == 0 and not calm.parted
+    assert statistics.median(sight.others_s) < 1.5 * statistics.median(calm.others_s)
+    said = world.timeline(sight.slow or 0, "lobby")
+    assert sum(len(each.text) == LONG_BYTES for each in said) > 100
+
+
+class Longer(SlowPeer):
+    """Long texts all the time, of which the line takes a part: what is announced is asked for, and waits."""
+
+    thin_bytes_s = (240_000.0, 260_000.0)
+    long_texts = 10_000
+    long_every_s = 0.05
+
+
+@pytest.mark.crowd
+@pytest.mark.parametrize("is_pinged", [True, False])
+def test_answers_that_wait_on_the_line_are_no_faults(is_pinged: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Honest peers would be blamed if what has not come were held against them before a ping is answered."""
+    if not is_pinged:
+        monkeypatch.setattr(Broadcast, "_try", judged_at_once)
+    options = draw(11, scenario="slow-peer", nodes=10, duration_s=40.0, faults=())
+    outcome = Simulation(options, checkers=all_checkers(), scenario=Longer(options)).run()
+    assert bool(outcome.failed) != is_pinged
+    assert all("blames a peer" in failed for failed in outcome.failed)
