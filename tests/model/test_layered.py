@@ -64,12 +64,3 @@ def test_what_differs_is_told() -> None:
     layered.pop(1)
     assert layered.changes is None
     assert layered.copy().changes == {}
-
-
-def test_many_values_are_given_at_once() -> None:
-    """Those of below, those put since, and None for what was removed or never was there, in the order asked for."""
-    layered = Layered({1: "one", 2: "two", 3: "three"})
-    assert layered.values_of([3, 4, 1]) == ["three", None, "one"]
-    layered[2] = "zwei"
-    layered.pop(3)
-    assert layered.values_of([3, 2, 1]) == [None, "zwei", "one"]

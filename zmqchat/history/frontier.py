@@ -14,8 +14,8 @@ if the store then fails, it puts back what is on disk.
 
 The hash. Each author has a digest over the sorted (log, branch, start, end, head) of his ranges, made anew
 only when one of them changed, and the room's hash is one over all authors' digests in the order of their ids.
-A batch costs nothing but a mark; asking costs one small hash for each author that changed and 16 bytes
-of input for each that did not. Both are BLAKE2b-128 with labels of their own: equal by accident once in
+A batch costs nothing but a mark; asking costs one small hash for each author that changed and 16 bytes of input
+for each that did not (`authordigests`). Both are BLAKE2b-128 with labels of their own: equal by accident once in
 2^64 rooms, and nobody can make two sets collide. (Rejected: XOR of the entries' hashes. It needs no
 sorting, but whoever owns 129 logs can choose some whose hashes cancel out any other entry, and so hide a
 third person's batch from repair. And to leave out `start`: who holds but the newest batch of a log would
@@ -31,6 +31,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
+from zmqchat.history.authordigests import HASH_BYTES, AuthorDigests
 from zmqchat.history.forks import Grown, Known, Load, Loaded, branches, delivered_of, insert
 from zmqchat.history.ranges import Extent, Link, LogFrontier, Range, Span, extended, without
 from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId
@@ -39,10 +40,8 @@ from zmqchat.model.limits import BATCH_EVENTS_MAX, BRANCHES_MAX, LOGS_PER_AUTHOR
 
 __all__ = ["Extent", "Load", "LogFrontier", "Outcome", "Placement", "Range", "RoomFrontier", "Span"]
 
-HASH_BYTES: Final = 16
 _HASHED_RANGE = struct.Struct(">Q8sQQ32s")
 _AUTHOR_LABEL: Final = b"zmqchat-author-1"
-_FRONTIER_LABEL: Final = b"zmqchat-front-1"
 _RECENT_MAX: Final = 64
 _NOTHING_LOADED: Final[Loaded] = {}
 _NO_LOGS: Final[Mapping[LogKey, LogFrontier]] = {}
@@ -88,18 +87,15 @@ class RoomFrontier:
         self._logs: Layered[PeerId, dict[LogKey, LogFrontier]] = Layered()
         self._named: dict[tuple[PeerId, int], list[bytes]] = {}
         self._recent: dict[bytes, None] = {}
-        self._digests: Layered[PeerId, bytes] = Layered()
-        self._sorted_authors: tuple[PeerId, ...] | None = ()
-        self._hash: bytes | None = None
+        self._digests = AuthorDigests()
 
     def copy(self) -> RoomFrontier:
         """Another one that begins as this; what neither changes is kept once."""
         other = RoomFrontier()
         other._logs = self._logs.copy()
         other._named = {log: list(names) for log, names in self._named.items()}
-        other._hash = self.hash
+        self._digests.hash(self._author_digest)
         other._digests = self._digests.copy()
-        other._sorted_authors = self._sorted_authors
         return other
 
     # Looking -------------------------------------------------------------------------------------
@@ -143,22 +139,7 @@ class RoomFrontier:
     @property
     def hash(self) -> bytes:
         """16 bytes that are equal on two nodes when they hold the same of this room."""
-        if self._hash is None:
-            # In a large room it is asked for after each message, when one of a thousand authors has changed.
-            authors = self._sorted_authors
-            if authors is None:
-                authors = self._sorted_authors = tuple(sorted(self._logs))
-            digests = self._digests.values_of(authors)
-            parts = [
-                self._new_digest(author) if digest is None else digest
-                for author, digest in zip(authors, digests, strict=True)
-            ]
-            self._hash = _blake2b(_FRONTIER_LABEL, b"".join(parts))
-        return self._hash
-
-    def _new_digest(self, author: PeerId) -> bytes:
-        digest = self._digests[author] = self._author_digest(author)
-        return digest
+        return self._digests.hash(self._author_digest)
 
     def _author_digest(self, author: PeerId) -> bytes:
         """The digest over what is held of an author; no bytes where that is nothing."""
@@ -167,7 +148,10 @@ class RoomFrontier:
             for key, frontier in self.of_author(author)
             for held in frontier.ranges
         ]
-        return _blake2b(_AUTHOR_LABEL, b"".join((author, *parts))) if parts else b""
+        if not parts:
+            return b""
+        data = b"".join((author, *parts))
+        return hashlib.blake2b(data, digest_size=HASH_BYTES, person=_AUTHOR_LABEL).digest()
 
     # Placing -------------------------------------------------------------------------------------
 
@@ -243,18 +227,15 @@ class RoomFrontier:
         logs = self._logs.own(key.author, dict)
         if logs is None:
             logs = self._logs[key.author] = {}
-            self._sorted_authors = None
         before = logs.pop(key, None) if frontier is None else logs.get(key)
         if frontier is not None:
             logs[key] = frontier
         if not logs:
             self._logs.pop(key.author)
-            self._sorted_authors = None
         if key.branch != MAIN_BRANCH and (before is None) != (frontier is None):
             self._toggle_branch(key)
         if before is None or frontier is None or before.ranges is not frontier.ranges or before.floor != frontier.floor:
-            self._digests.pop(key.author, None)
-            self._hash = None
+            self._digests.mark(key.author)
 
     def _toggle_branch(self, key: LogKey) -> None:
         log = (key.author, key.log)
@@ -326,7 +307,3 @@ def _delivered(
         if held is grown.placed and held.start <= main.delivered <= held.end:
             return max(main.floor, delivered_of(held, old, batch))
     return min(main.delivered, ranges[-1].end)
-
-
-def _blake2b(label: bytes, data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=HASH_BYTES, person=label).digest()

@@ -60,12 +60,6 @@ class Layered(Generic[Key, Value]):
             return self._below.get(key, default)
         return default if value is _REMOVED else value
 
-    def values_of(self, keys: Iterable[Key]) -> list[Value | None]:
-        """The values under these keys, None where there is none; much quicker than to ask for one at a time."""
-        above, below = self._above, self._below
-        values = [above[key] if key in above else below.get(key) for key in keys]
-        return [None if value is _REMOVED else value for value in values]
-
     def own(self, key: Key, copied: Callable[[Value], Value]) -> Value | None:
         """The value under this key as one that may be changed in place, copied first if need be; None for none."""
         value = self._above.get(key, _ABSENT)
