@@ -10,6 +10,7 @@ import pytest
 from tests.support.fakelink import peer_of
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
+from zmqchat.protocol.addressbook import ALL_DIALABLE, Dialable
 from zmqchat.protocol.facts import PeerSighted
 from zmqchat.protocol.machine import FrameHandler, MeshSwitched, PeerLinked, PeerSlow, Welcomed
 from zmqchat.protocol.overlay import WORD_S
@@ -93,7 +94,7 @@ def test_in_the_full_mesh_everybody_is_a_neighbour_and_nothing_is_said() -> None
     assert overlay.neighbours == peers
     assert not overlay.is_partial
     assert bench.got == []
-    assert overlay.may_dial(None, True)
+    assert overlay.dialable() == ALL_DIALABLE
     assert overlay.may_accept(peer_of("anybody"))
 
 
@@ -231,13 +232,12 @@ def test_what_may_be_dialled_depends_on_what_is_missing() -> None:
     """Without a link everything, below six links bare addresses, then only what is wished."""
     bench = Bench()
     overlay = bench.node.overlay
-    assert overlay.may_dial(peer_of("x"), False)
+    assert overlay.dialable() == ALL_DIALABLE
     bench.neighbours(5)
-    assert overlay.may_dial(None, True)
-    assert not overlay.may_dial(peer_of("x"), False)
+    assert overlay.dialable() == Dialable({}, True)
     more = bench.link(10)
     bench.says(more, Neighbour(priority=1))
-    assert not overlay.may_dial(None, True)
+    assert overlay.dialable() == Dialable({}, False)
 
 
 def test_the_door_is_full_at_a_few_more_than_twelve() -> None:

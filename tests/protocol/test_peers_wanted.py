@@ -8,8 +8,7 @@ from tests.support.fakelink import peer_of
 from tests.support.linkpair import LinkNet, LinkNode
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
-from zmqchat.model.ids import PeerId
-from zmqchat.protocol.addressbook import AddressBook
+from zmqchat.protocol.addressbook import AddressBook, Dialable
 from zmqchat.protocol.effects import PeerWentOffline
 from zmqchat.protocol.facts import Fact
 from zmqchat.protocol.machine import DialsFailed, LinkUnwanted, LinkWanted, PeerUnlinked
@@ -18,6 +17,7 @@ from zmqchat.wire.frames import Bye
 
 HERE = Endpoint("10.0.0.9", 42100, 1, 2)
 CARL = peer_of("carl")
+DORA = peer_of("dora")
 
 
 def book() -> AddressBook:
@@ -57,18 +57,12 @@ def test_a_held_or_unknown_peer_can_not_be_wanted() -> None:
 
 
 def test_what_may_not_be_dialled_is_not_due() -> None:
-    """A partial mesh has no need of all; a bare endpoint is asked about as such."""
+    """A partial mesh has no need of all: of bare endpoints in need, of some peers else."""
     made = book()
     made.sighted(HERE, CARL, "mdns", 0.0)
     made.sighted(HERE._replace(host="10.0.0.8"), None, "mdns", 0.0)
-    asked: list[tuple[PeerId | None, bool]] = []
-
-    def may_dial(peer: PeerId | None, bare: bool) -> bool:
-        asked.append((peer, bare))
-        return bare
-
-    assert [target.peer for target in made.due(1.0, (), may_dial)[0]] == [None]
-    assert asked == [(CARL, False), (None, True)]
+    assert [target.peer for target in made.due(1.0, (), Dialable((), True))[0]] == [None]
+    assert [target.peer for target in made.due(1.0, (), Dialable((CARL, DORA), False))[0]] == [CARL]
 
 
 def test_a_wanted_link_comes_about() -> None:

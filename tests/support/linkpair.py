@@ -180,7 +180,7 @@ class LinkNode:
         )
         self.admission = Admission(me, TwinCrypto(self.peer), config, self.overlay.may_accept)
         self.peers = Peers(
-            self.peer, self.instance, config, rng, lambda: self.admission.dials_free, self.overlay.may_dial
+            self.peer, self.instance, config, rng, lambda: self.admission.dials_free, self.overlay.dialable
         )
         self.presence = Presence(config)
         self.published: dict[PeerId, tuple[Endpoint, ...]] = {}

@@ -24,12 +24,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
 from random import Random
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
@@ -88,6 +88,16 @@ class Target:
     def is_known(self) -> bool:
         """Whether the user named it or we have had a link with it."""
         return self.lost_s is not None or self.found_by in ("config", "store")
+
+
+class Dialable(NamedTuple):
+    """Whom this node may dial: these peers, None for all; and bare endpoints, whose owners are not known for sure."""
+
+    peers: Collection[PeerId] | None
+    bare: bool
+
+
+ALL_DIALABLE: Final = Dialable(None, True)
 
 
 def is_loopback(host: str) -> bool:
@@ -202,7 +212,7 @@ class AddressBook:
             target = Target(peer, found_by, [], 0.0)
         self._by_peer[peer] = target
         target.in_session = True
-        target.dialling = frozenset()
+        self._dials_over(target, target.dialling)
         known = [e for e in target.endpoints if _place(e) != _place(endpoint)]
         target.endpoints = [endpoint, *known][:ENDPOINTS_PER_PEER_MAX]
         target.hearsay.pop(_place(endpoint), None)
@@ -217,7 +227,7 @@ class AddressBook:
             return None
         target.peer = peer
         target.failures = 0
-        target.dialling = frozenset()
+        self._dials_over(target, target.dialling)
         if target.found_by != "config":
             del self._by_endpoint[_place(endpoint)]
         return target.found_by
@@ -231,7 +241,9 @@ class AddressBook:
 
     def forget(self, endpoint: Endpoint) -> None:
         """A configured address is no longer wanted."""
-        self._by_endpoint.pop(_place(endpoint), None)
+        target = self._by_endpoint.pop(_place(endpoint), None)
+        if target is not None:
+            self._dials_over(target, target.dialling)
 
     # What became of dials and links -------------------------------------------------------------------
 
@@ -283,12 +295,17 @@ class AddressBook:
         target = self._by_endpoint.get(_place(endpoint)) if peer is None else self._by_peer.get(peer)
         if target is None:
             return
-        target.dialling -= {endpoint}
+        self._dials_over(target, frozenset((endpoint,)))
         target.last_error = reason
         if peer is None and target.peer in self._by_peer:
             self._by_peer[target.peer].last_error = reason  # who was last seen there
         if not target.dialling:
             self._wait(target, now_s)
+
+    def _dials_over(self, target: Target, endpoints: frozenset[Endpoint]) -> None:
+        over = target.dialling & endpoints
+        target.dialling -= over
+        self._busy.difference_update(map(_place, over))
 
     def linked(self, peer: PeerId, now_s: float) -> None:
         """There is a link now; whether the failures before it still count is told by how long it holds."""
@@ -318,31 +335,28 @@ class AddressBook:
         return True
 
     def due(
-        self,
-        now_s: float,
-        in_session: Container[PeerId | None],
-        may_dial: Callable[[PeerId | None, bool], bool] = lambda _peer, _bare: True,
+        self, now_s: float, in_session: Container[PeerId | None], dialable: Dialable = ALL_DIALABLE
     ) -> tuple[list[Target], float | None]:
-        """Targets to dial now, the known first and then the longest due; and when the next one is.
-
-        may_dial(peer, bare) leaves targets out: those that a partial mesh has no need of
-        """
+        """Targets to dial now, the known first and then the longest due; and when the next one is."""
         ready: list[Target] = []
         next_s: float | None = None
-        self._busy = set()
-        peers = len(self._by_peer)
-        for number, target in enumerate(chain(self._by_peer.values(), self._by_endpoint.values())):
-            if target.dialling:
-                self._busy.update(map(_place, target.dialling))
-            elif target.peer in in_session or not target.endpoints:
+        for target in self._targets(dialable):
+            if target.dialling or target.peer in in_session or not target.endpoints:
                 continue
-            elif target.due_s > now_s:
-                if next_s is None or target.due_s < next_s:
-                    next_s = target.due_s
-            elif may_dial(target.peer, number >= peers and not self.of_peer(target)):
+            if target.due_s <= now_s:
                 ready.append(target)
+            elif next_s is None or target.due_s < next_s:
+                next_s = target.due_s
         ready.sort(key=lambda target: (not target.is_known, target.due_s))
         return ready, next_s
+
+    def _targets(self, dialable: Dialable) -> Iterable[Target]:
+        """Those that may be dialled: in a partial mesh a few of hundreds, so they are not looked for among all."""
+        wanted = dialable.peers
+        if wanted is None:
+            return chain(self._by_peer.values(), self._by_endpoint.values())
+        peers = [self._by_peer[peer] for peer in wanted if peer in self._by_peer]
+        return chain(peers, [bare for bare in self._by_endpoint.values() if dialable.bare or bare.peer in wanted])
 
     def pick(self, target: Target, most: int, is_own: Callable[[Endpoint], bool], now_s: float) -> list[Endpoint]:
         """Up to so many endpoints of a target that `due` gave, being dialled from now on; without any it waits."""

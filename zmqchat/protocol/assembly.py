@@ -136,7 +136,7 @@ def assemble(
         return overlay.is_partial
 
     admission = Admission(me, crypto, config, overlay.may_accept)
-    peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free, overlay.may_dial)
+    peers = Peers(me.peer, me.instance, config, rng, lambda: admission.dials_free, overlay.dialable)
     presence = Presence(config, roster.is_live)
     exchange = Exchange(
         me.peer, config, peers, is_valid_peer, rng, is_partial=is_partial, published=roster.endpoints_of

@@ -35,7 +35,7 @@ from zmqchat.model.limits import (
     PEERS_LIVE_MAX,
     SHUFFLES_UNDER_WAY_MAX,
 )
-from zmqchat.protocol.addressbook import is_loopback, is_usable
+from zmqchat.protocol.addressbook import ALL_DIALABLE, Dialable, is_loopback, is_usable
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import EndpointsChanged, Instant, NodeStarted, PeerSighted, StopRequested, TimerFired
 from zmqchat.protocol.machine import (
@@ -170,11 +170,11 @@ class Overlay(Machine):
         """The active view; in the full mesh all linked peers."""
         return frozenset(self.active.neighbours)
 
-    def may_dial(self, peer: PeerId | None, bare: bool) -> bool:
-        """Whether `Peers` may dial this target; bare is an address whose owner is not known for sure."""
-        if not self.is_partial or not self.active.links or peer in self.seeking.wishes:
-            return True
-        return bare and len(self.active.neighbours) < self.shape.least
+    def dialable(self) -> Dialable:
+        """Whom `Peers` may dial: everybody without any link, else whom we wish for, and bare addresses in need."""
+        if not self.is_partial or not self.active.links:
+            return ALL_DIALABLE
+        return Dialable(self.seeking.wishes, len(self.active.neighbours) < self.shape.least)
 
     def may_accept(self, peer: PeerId) -> bool:
         """Whether the door lets a session with this peer begin."""

@@ -8,7 +8,7 @@ one itself: a firewall may let the caller out and nobody in.
 
     none --Welcomed--> session --Link/Linked--> linked --lost, silent, bye, fault--> none, redial
 
-In a partial mesh `overlay` says whom to dial (`may_dial`, LinkWanted) and which link to end (LinkUnwanted, with BYE
+In a partial mesh `overlay` says whom to dial (`dialable`, LinkWanted) and which link to end (LinkUnwanted, with BYE
 "surplus": the peer is there and not dialled again for a while). A session that has no link after twice dial_timeout_s
 ends. Frames travel on the winning connection; both are read. The feed is an extra: where it can't be opened the
 peer pushes over the direct link.
@@ -22,7 +22,7 @@ from random import Random
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
-from zmqchat.protocol.addressbook import AddressBook, is_loopback, is_usable
+from zmqchat.protocol.addressbook import ALL_DIALABLE, AddressBook, Dialable, is_loopback, is_usable
 from zmqchat.protocol.dialpace import DialPace
 from zmqchat.protocol.effects import CloseDirect, Expel, OpenDirect, OpenFeed, Send, SetTimer
 from zmqchat.protocol.facts import (
@@ -93,14 +93,14 @@ class Peers(Machine):
         config: Config,
         rng: Random,
         dials_free: Callable[[], int],
-        may_dial: Callable[[PeerId | None, bool], bool] = lambda _peer, _bare: True,
+        dialable: Callable[[], Dialable] = lambda: ALL_DIALABLE,
     ) -> None:
         super().__init__()
         self._me = me
         self._instance = instance
         self._config = config
         self._dials_free = dials_free
-        self._may_dial = may_dial
+        self._dialable = dialable
         self.book = AddressBook(config, rng)
         self.links: dict[PeerId, LinkState] = {}
         self._linked: set[PeerId] = set()
@@ -210,7 +210,7 @@ class Peers(Machine):
         if free <= 0:
             self._look_again(at.now_s + BUSY_S, at)
             return
-        ready, next_s = self.book.due(at.now_s, self.links, self._may_dial)
+        ready, next_s = self.book.due(at.now_s, self.links, self._dialable())
         for target in ready:
             if free <= 0:
                 next_s = at.now_s + BUSY_S
