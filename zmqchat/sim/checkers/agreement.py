@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from zmqchat.history.ranges import without
@@ -140,14 +141,15 @@ class Receipts(Base):
     def step(self, world: World) -> None:
         """What each watched node believes of its newest message is true."""
         for node in world.watched:
-            self._check(world, node, is_quiet=False)
+            self._check(world, node, {})
 
     def quiet(self, world: World) -> None:
         """The same, and nothing is awaited of a node that runs."""
+        members = {name: frozenset(world.members(name)) for name in rooms_of(world)}
         for node in world.watched:
-            self._check(world, node, is_quiet=True)
+            self._check(world, node, members)
 
-    def _check(self, world: World, node: int, *, is_quiet: bool) -> None:
+    def _check(self, world: World, node: int, quiet_members: Mapping[str, frozenset[int]]) -> None:
         machines = machines_of(world, node)
         if machines is None or node in self._rewound:
             return
@@ -173,7 +175,7 @@ class Receipts(Base):
                 found[other] = world.nodes[other].lives
                 if other not in self._rewound and _lacks(world, other, room, key, number):
                     raise CheckFailed(f"node {node} was told that node {other} holds its log up to {number}, in {name}")
-            members = world.members(name) if is_quiet and not is_hearsay else []
+            members = frozenset() if is_hearsay else quiet_members.get(name, frozenset())
             is_asked = is_strict or machines.overlay.is_partial
             awaited = [peer for peer in state.pending if is_asked or data.interests.is_linked(peer)]
             late = [other for other in map(world.number_of, awaited) if other in members]

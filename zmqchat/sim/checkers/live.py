@@ -94,6 +94,8 @@ class Live(Base):
 
 def _all_hops(world: World, up: tuple[int, ...]) -> dict[int, dict[int, int]]:
     """Over how many links each node that runs reaches each other; none where all reach all or links are few."""
+    if len(world.nodes) > world.config.full_mesh_max:
+        return {}
     conditions = world.network.conditions
     near: dict[int, list[int]] = {}
     for one in up:
@@ -103,7 +105,7 @@ def _all_hops(world: World, up: tuple[int, ...]) -> dict[int, dict[int, int]]:
             if other != one and any(conditions.find(one, host)[0] == other for host in conditions.hosts(other))
         ]
     is_full = all(len(others) == len(up) - 1 for others in near.values())
-    if is_full or len(world.nodes) > world.config.full_mesh_max:
+    if is_full:
         return {}
     found = {}
     for start in up:
