@@ -8,7 +8,6 @@ peers send, and pings and HAVEs beyond their pace, is sorted out before. Nothing
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,7 +43,7 @@ class Mesh:
         self._have_pace = Pace(HAVE_BYTES_PER_S_MAX)
         self.unknown_frames = 0
         self.routed = 0
-        self._special: dict[type[Fact], Callable[[Any, Instant, deque[Item]], None]] = {
+        self._special: dict[type[Fact], Callable[[Any, Instant, list[Item]], None]] = {
             FrameReceived: self._frame,
             TimerFired: self._fired,
             FeedReceived: self._feed,
@@ -67,15 +66,16 @@ class Mesh:
 
     def handle(self, fact: Fact, at: Instant) -> None:
         """Take one fact and all that follows from it at this moment."""
-        self._drain(deque((fact,)), at)
+        self._drain([fact], at)
 
     def settle(self, at: Instant) -> None:
         """Collect what orders given as method calls (posting) have put into outboxes."""
-        queue: deque[Item] = deque()
+        items: list[Item] = []
         for machine in self._machines:
-            queue.extend(machine.outbox)
+            items += machine.outbox
             machine.outbox = []
-        self._drain(queue, at)
+        items.reverse()
+        self._drain(items, at)
 
     @property
     def late_haves(self) -> int:
@@ -87,10 +87,11 @@ class Mesh:
         effects, self._effects = self._effects, []
         return effects
 
-    def _drain(self, queue: deque[Item], at: Instant) -> None:
+    def _drain(self, stack: list[Item], at: Instant) -> None:
+        """Take the last item of the stack, and put what follows from it in its place, until none is left."""
         special, by_fact = self._special, self._by_fact
-        while queue:
-            item = queue.popleft()
+        while stack:
+            item = stack.pop()
             if isinstance(item, Effect):
                 self._effects.append(item)
                 continue
@@ -98,28 +99,28 @@ class Mesh:
             kind = type(item)
             route = special.get(kind)
             if route is not None:
-                route(item, at, queue)
+                route(item, at, stack)
             elif kind in by_fact:
-                _hand_out(item, by_fact[kind], at, queue)
+                _hand_out(item, by_fact[kind], at, stack)
 
-    def _fired(self, fact: TimerFired, at: Instant, queue: deque[Item]) -> None:
+    def _fired(self, fact: TimerFired, at: Instant, stack: list[Item]) -> None:
         owner = self._by_timer.get(str(fact.name[0]))
         if owner is not None:
             owner[1](fact, at)
-            _collect(owner[0], queue)
+            _collect(owner[0], stack)
 
-    def _feed(self, fact: FeedReceived, at: Instant, queue: deque[Item]) -> None:
+    def _feed(self, fact: FeedReceived, at: Instant, stack: list[Item]) -> None:
         if self._peers.is_linked(fact.peer):
-            self._heard(fact.peer, at, queue)
-            _hand_out(fact, self._by_fact.get(FeedReceived, ()), at, queue)
+            self._heard(fact.peer, at, stack)
+            _hand_out(fact, self._by_fact.get(FeedReceived, ()), at, stack)
 
-    def _heard(self, peer: PeerId, at: Instant, queue: deque[Item]) -> None:
+    def _heard(self, peer: PeerId, at: Instant, stack: list[Item]) -> None:
         self._presence.heard(peer, at.now_s)
-        _collect(self._presence, queue)
+        _collect(self._presence, stack)
 
-    def _frame(self, fact: FrameReceived, at: Instant, queue: deque[Item]) -> None:
+    def _frame(self, fact: FrameReceived, at: Instant, stack: list[Item]) -> None:
         peer, payload = fact.peer, fact.payload
-        self._heard(peer, at, queue)
+        self._heard(peer, at, stack)
         kind = payload[0] if payload else -1
         if kind not in _BEFORE_LINK and not self._peers.is_linked(peer):
             return
@@ -131,7 +132,7 @@ class Mesh:
             return
         frame = decode(payload)
         if isinstance(frame, Fault):
-            queue.appendleft(PeerFaulted(peer=peer, fault=frame))
+            stack.append(PeerFaulted(peer=peer, fault=frame))
             return
         if isinstance(frame, UnknownFrame):
             self.unknown_frames += 1
@@ -139,15 +140,15 @@ class Mesh:
         owner = self._by_frame.get(type(frame))
         if owner is not None:
             owner[1](peer, frame, at)
-            _collect(owner[0], queue)
+            _collect(owner[0], stack)
 
 
-def _hand_out(fact: Fact, handlers: Sequence[tuple[Machine, FactHandler]], at: Instant, queue: deque[Item]) -> None:
-    """Give a fact to all that list it; what follows goes to the head of the queue, in their order."""
+def _hand_out(fact: Fact, handlers: Sequence[tuple[Machine, FactHandler]], at: Instant, stack: list[Item]) -> None:
+    """Give a fact to all that list it; what follows goes upon the stack, in their order."""
     if len(handlers) == 1:
         machine, handler = handlers[0]
         handler(fact, at)
-        _collect(machine, queue)
+        _collect(machine, stack)
         return
     items: list[Item] = []
     for machine, handler in handlers:
@@ -156,11 +157,14 @@ def _hand_out(fact: Fact, handlers: Sequence[tuple[Machine, FactHandler]], at: I
             items += machine.outbox
             machine.outbox = []
     if items:
-        queue.extendleft(reversed(items))
+        stack += items[::-1]
 
 
-def _collect(machine: Machine, queue: deque[Item]) -> None:
-    """Put what the machine wants at the head of the queue, in its order."""
-    if machine.outbox:
-        items, machine.outbox = machine.outbox, []
-        queue.extendleft(reversed(items))
+def _collect(machine: Machine, stack: list[Item]) -> None:
+    """Put what the machine wants upon the stack, its first wish last."""
+    items = machine.outbox
+    if items:
+        machine.outbox = []
+        if len(items) > 1:
+            items.reverse()
+        stack += items

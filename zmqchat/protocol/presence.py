@@ -226,25 +226,38 @@ class Presence(Machine):
 
     def _timer_fired(self, _fact: TimerFired, at: Instant) -> None:
         self._timer_at_s = None
+        now_s, ping_idle_s, link_dead_s = at.now_s, self._config.ping_idle_s, self._config.link_dead_s
         for peer, pulse in list(self._pulses.items()):
-            silence_s = at.now_s - pulse.heard_s
+            silence_s = now_s - pulse.heard_s
             if not pulse.linked:
                 if silence_s >= self._config.offline_s:
                     self._go_offline(peer)
-            elif silence_s >= self._config.link_dead_s:
+            elif silence_s < ping_idle_s:
+                continue  # most links, most of the time
+            elif silence_s >= link_dead_s:
                 self.outbox.append(PeerSilent(peer=peer))
-            elif silence_s >= self._config.ping_idle_s and at.now_s - pulse.pinged_s >= self._config.ping_idle_s:
+            elif now_s - pulse.pinged_s >= ping_idle_s:
                 self._ping(peer, pulse, at)
         self._set_timer(at)
 
-    def _due_s(self, pulse: _Pulse) -> float:
-        if not pulse.linked:
-            return pulse.heard_s + self._config.offline_s
-        next_ping_s = max(pulse.heard_s, pulse.pinged_s) + self._config.ping_idle_s
-        return min(next_ping_s, pulse.heard_s + self._config.link_dead_s)
+    def _first_due_s(self) -> float | None:
+        """When the first ping or end is due; None where nothing is watched."""
+        ping_idle_s, link_dead_s, offline_s = self._config.ping_idle_s, self._config.link_dead_s, self._config.offline_s
+        first_s: float | None = None
+        for pulse in self._pulses.values():
+            heard_s, pinged_s = pulse.heard_s, pulse.pinged_s
+            if not pulse.linked:
+                due_s = heard_s + offline_s
+            elif pinged_s > heard_s:
+                due_s = min(pinged_s + ping_idle_s, heard_s + link_dead_s)
+            else:
+                due_s = heard_s + ping_idle_s
+            if first_s is None or due_s < first_s:
+                first_s = due_s
+        return first_s
 
     def _set_timer(self, at: Instant) -> None:
-        due_s = min(map(self._due_s, self._pulses.values()), default=None)
+        due_s = self._first_due_s()
         if due_s is not None:
             due_s = max(due_s, at.now_s + self._config.ping_idle_s / 20)
         if due_s != self._timer_at_s:

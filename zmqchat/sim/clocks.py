@@ -36,7 +36,12 @@ class Clock:
     def instant(self, now_s: float, least_s: float = 0.0) -> Instant:
         """The moment as this machine sees it; least_s is a timer's moment, which rounding must not fall short of."""
         passed_s = (now_s - self._since_s) * self._rate
-        return Instant(max(least_s, self._shown_s + passed_s), self._wall_ms + int(passed_s * 1000))
+        shown_s = self._shown_s + passed_s
+        return Instant(least_s if least_s > shown_s else shown_s, self._wall_ms + int(passed_s * 1000))
+
+    def shown_s(self, now_s: float) -> float:
+        """What the monotonic clock shows."""
+        return self._shown_s + (now_s - self._since_s) * self._rate
 
     def true_s(self, at_s: float) -> float:
         """The simulated second at which the monotonic clock shows at_s."""

@@ -206,6 +206,11 @@ class Conditions:
                 wait_s *= 2
         return delay_s
 
+    @property
+    def is_shaped(self) -> bool:
+        """Whether what any node can send a second is bounded."""
+        return self.bandwidth_bytes_s is not None or bool(self.bandwidths)
+
     def send_s(self, node: int, size_bytes: int) -> float:
         """How long a node needs to get a frame of this size out."""
         bandwidth = self.bandwidths.get(node, self.bandwidth_bytes_s) if self.bandwidths else self.bandwidth_bytes_s

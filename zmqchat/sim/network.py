@@ -248,8 +248,7 @@ class Network:
         conditions, now_s = self.conditions, self._schedule.now_s
         size_bytes = len(payload) + HEADER_BYTES
         start_s = now_s
-        sending_s = conditions.send_s(sender, size_bytes)
-        if sending_s:
+        if conditions.is_shaped and (sending_s := conditions.send_s(sender, size_bytes)):
             start_s = max(now_s, self._uplink_free_s.get(sender, 0.0)) + sending_s
             self._uplink_free_s[sender] = start_s
         delay_s = conditions.delay_s(conditions.between(sender, receiver), connection.latency_s, size_bytes)

@@ -138,9 +138,9 @@ class Process:
         if self.paused_s is not None:
             self._backlog.append((self.feed, (fact,)))
             return
-        now_s = self._schedule.now_s
-        self._world.digest.fact(now_s, self.number, fact)
-        trace = self._world.watch.trace
+        now_s, world = self._schedule.now_s, self._world
+        world.digest.fact(now_s, self.number, fact)
+        trace = world.watch.trace
         if trace is not None:
             trace.at(now_s, self.number, fact)
         try:
@@ -148,7 +148,7 @@ class Process:
         except Exception as error:  # noqa: BLE001  # a machine that throws is what the simulator is there to find
             self._threw(error)
             return
-        handled = self._world.handled
+        handled = world.handled
         if handled is not None:
             handled(self.number, self._mesh)
         self._apply()
@@ -196,8 +196,10 @@ class Process:
         }
 
     def _apply(self) -> None:
-        appliers, trace, tamper = self._appliers, self._world.watch.trace, self._node.plan.tamper
         effects = self._mesh.take_effects()
+        if not effects:
+            return
+        appliers, trace, tamper = self._appliers, self._world.watch.trace, self._node.plan.tamper
         if tamper is not None:
             effects = [wanted for effect in effects if (wanted := tamper(effect)) is not None]
         for effect in effects:
@@ -261,7 +263,7 @@ class Process:
             return
         del self._timers[name]
         # Put off meanwhile, or the clock runs slower than it did when the timer was set.
-        if due_s > place_s or self.instant().now_s < due_s - ROUNDING_S:
+        if due_s > place_s or self._node.clock.shown_s(self._schedule.now_s) < due_s - ROUNDING_S:
             if due_s != float("inf"):
                 self._timers[name] = (due_s, due_s)
                 self._schedule.at(self._node.clock.true_s(due_s), self._timer_due, name, due_s)

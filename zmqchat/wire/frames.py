@@ -8,6 +8,7 @@ parts that came later stand in files of their own, each with its `CODECS`, and a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -369,6 +370,8 @@ _NAMES: Final[dict[type[Any], tuple[str, ...]]] = {
     frame: tuple(field.name for field in fields(frame)) for frame in _BYTE_OF
 }
 
+_FIELDS: Final = {byte: tuple(zip(_NAMES[codec.frame], codec.checks, strict=True)) for byte, codec in _TABLE.items()}
+
 PUSH_PREFIX: Final = bytes([_PUSH])
 """A Push is this byte and the batch."""
 
@@ -383,15 +386,25 @@ def type_byte(frame: type[Frame]) -> int:
     return _BYTE_OF[frame]
 
 
+def _encode_rooms(frame: Interest | Keeps) -> bytes:
+    return bytes([_BYTE_OF[type(frame)]]) + pack([b"".join(frame.rooms)])
+
+
+_ENCODED_BY: Final[dict[type[Any], Callable[[Any], bytes]]] = {
+    Push: lambda frame: PUSH_PREFIX + frame.batch,
+    Relay: lambda frame: relay_frame(frame.hops, frame.batch),
+    Interest: _encode_rooms,
+    Keeps: _encode_rooms,
+}
+"""Frames that are more, or less, than an array of their fields."""
+
+
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame."""
-    if isinstance(frame, Push):
-        return PUSH_PREFIX + frame.batch
-    if isinstance(frame, Relay):
-        return relay_frame(frame.hops, frame.batch)
     kind = type(frame)
-    if isinstance(frame, Interest | Keeps):
-        return bytes([_BYTE_OF[kind]]) + pack([b"".join(frame.rooms)])
+    own_way = _ENCODED_BY.get(kind)
+    if own_way is not None:
+        return own_way(frame)
     return bytes([_BYTE_OF[kind]]) + pack([getattr(frame, name) for name in _NAMES[kind]])
 
 
@@ -409,19 +422,18 @@ def decode(payload: bytes) -> Frame | UnknownFrame | Fault:
     codec = _TABLE.get(byte)
     if codec is None:
         return UnknownFrame(byte)
-    name = codec.frame.__name__
     if len(payload) > codec.bytes_max:
-        return Fault(reason="limit", detail=f"{name} of {len(payload)} bytes")
+        return Fault(reason="limit", detail=f"{codec.frame.__name__} of {len(payload)} bytes")
     try:
         values = unpack(memoryview(payload)[1:])
         if type(values) is not list or len(values) < len(codec.checks):
             raise Malformed("fields")
-        checked = [check(value) for check, value in zip(codec.checks, values, strict=False)]
+        checked = {name: check(value) for (name, check), value in zip(_FIELDS[byte], values, strict=False)}
         if byte == 1 and pack(values) != payload[1:]:
             raise Malformed("not canonical")
     except Malformed as error:
-        return Fault(reason="malformed", detail=f"{name}: {error}")
-    frame: Frame = codec.frame(**dict(zip(_NAMES[codec.frame], checked, strict=True)))
+        return Fault(reason="malformed", detail=f"{codec.frame.__name__}: {error}")
+    frame: Frame = codec.frame(**checked)
     return frame
 
 
