@@ -30,7 +30,10 @@ _BEFORE_LINK = frozenset({type_byte(Link), type_byte(Linked)})
 
 
 class Mesh:
-    """All machines of a node behind one door for facts."""
+    """All machines of a node behind one door for facts.
+
+    decode   reads a frame; simulated nodes have in common what they have read
+    """
 
     def __init__(self, machines: Sequence[Machine], peers: Peers, presence: Presence) -> None:
         self._machines = tuple(machines)
@@ -41,6 +44,7 @@ class Mesh:
         self._by_timer: dict[str, tuple[Machine, FactHandler]] = {}
         self._effects: list[Effect] = []
         self._have_pace = Pace(HAVE_BYTES_PER_S_MAX)
+        self.decode = decode
         self.unknown_frames = 0
         self.routed = 0
         self._special: dict[type[Fact], Callable[[Any, Instant, list[Item]], None]] = {
@@ -130,7 +134,7 @@ class Mesh:
         # A HAVE that no second allows is malformed: decoding says so, and its peer is blamed.
         if kind == _HAVE and size <= HAVE_BYTES_PER_S_MAX and not self._have_pace.allows(peer, size, at.now_s):
             return
-        frame = decode(payload)
+        frame = self.decode(payload)
         if isinstance(frame, Fault):
             stack.append(PeerFaulted(peer=peer, fault=frame))
             return

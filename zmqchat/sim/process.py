@@ -113,6 +113,7 @@ class Process:
             me, crypto, config, name=node.name, rng=rng, entropy=rng.randbytes, pool=world.member_records
         )
         self._mesh = self.machines.mesh
+        self._mesh.decode = world.decoding.decode
         self._appliers = self._effect_table()
 
     def start(self, power_lost: bool) -> None:

@@ -22,6 +22,7 @@ from zmqchat.protocol.mesh import Mesh
 from zmqchat.protocol.recordpool import RecordPool
 from zmqchat.sim.clocks import Clock
 from zmqchat.sim.conditions import Conditions, LinkQuality
+from zmqchat.sim.decoding import Decoding
 from zmqchat.sim.digest import Digest
 from zmqchat.sim.disk import Disk
 from zmqchat.sim.multicast import Multicast
@@ -64,6 +65,7 @@ class World:
         self.schedule = Schedule()
         self.digest = Digest()
         self.texts = Texts()
+        self.decoding = Decoding()
         self.notes: list[str] = []
         self.mesh = mesh_id("simulated")
         self.member_records = RecordPool()
