@@ -206,7 +206,7 @@ class Core:
         """Of own messages with numbers from this one to `end`: below which all are where `until` wants them."""
         stored, receipts = self.marks.stored_below(room, message), self.data.receipts
         if until == "held":
-            return min(stored, receipts.held_below(room, message.log, copies))
+            return min(stored, receipts.held_below(room, message.log, copies, message.number))
         if until == "delivered":
             return min(stored, receipts.delivered_below(room, message.log, message.number, end))
         if until == "read":

@@ -43,7 +43,7 @@ from zmqchat.protocol.custodylog import (
     with_batch,
     without_below,
 )
-from zmqchat.protocol.data_facts import CommitWanted, CustodyBegun, CustodyEnded
+from zmqchat.protocol.data_facts import CommitWanted, CustodyBegun, CustodyEnded, FloorRaised
 from zmqchat.protocol.effects import Effect, LoadRange, SetTimer
 from zmqchat.protocol.facts import Fact, Instant, NodeStarted, RangeLoaded, TimerFired
 from zmqchat.protocol.ledger import Group, Ledger
@@ -88,10 +88,11 @@ class _Dropping:
 
 @dataclass(slots=True)
 class _Change:
-    """What a group under way makes of the count, by log: None where it is forgotten; and rooms that are."""
+    """What a group makes of the count, by log (None where it is forgotten), rooms that go, floors that rise."""
 
     pieces: dict[Place, list[Piece] | None] = field(default_factory=dict)
     rooms: list[RoomId] = field(default_factory=list)
+    floors: dict[tuple[RoomId, PeerId], None] = field(default_factory=dict)
 
 
 class Custody(Machine):
@@ -214,6 +215,7 @@ class Custody(Machine):
         frontier = frontier or LogFrontier()
         if number > frontier.floor and not frontier.stored(frontier.floor, number):
             group.put_frontier(room, key, _let_go(frontier, number))
+            self._change.floors[room, author] = None
             self._change.pieces[place] = self._pieces(place) or [Piece(number, number, 0, at.wall_ms)]
 
     def _drop(self, group: Group, dropping: _Dropping, at: Instant) -> None:
@@ -237,6 +239,7 @@ class Custody(Machine):
                 group.put_frontier(room, branch, None)
             frontier = LogFrontier()
         group.put_frontier(room, main, _let_go(frontier, reached))
+        self._change.floors[room, author] = None
         dropped_bytes = sum(map(_cost, loaded))
         self._change.pieces[dropping.place] = without_below(
             self._pieces(dropping.place), reached, dropped_bytes, at.wall_ms
@@ -271,7 +274,7 @@ class Custody(Machine):
             self._ended_s.pop(room, None)
             if self._is_kept(room) and not self._ledger.is_shared(room):
                 del self._ledger.rooms[room]
-        out: list[Effect | Fact] = []
+        out: list[Effect | Fact] = [FloorRaised(room=room, author=author) for room, author in change.floors]
         self._go_on(out)
         if self._logs:
             self._set_timer(out, at)

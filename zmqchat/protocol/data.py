@@ -25,6 +25,7 @@ from zmqchat.protocol.custody import Custody
 from zmqchat.protocol.delivery import Delivery
 from zmqchat.protocol.fanout import Fanout
 from zmqchat.protocol.fetching import Fetching
+from zmqchat.protocol.floors import Floors
 from zmqchat.protocol.gaps import Gaps
 from zmqchat.protocol.haves import Haves
 from zmqchat.protocol.intake import Intake
@@ -109,6 +110,7 @@ class DataMachines:
         self.sync = Sync(me, config, self.ledger, self.interests, rng)
         self.serving = Serving(config, self.ledger, self.interests, copies, tokens, is_partial)
         self.keeping = Keeping(config, self.ledger, self.interests, choice or Nobody())
+        self.floors = Floors(self.ledger, self.interests)
         sources = (self.publishing, self.intake, self.delivery, self.membership, self.reopening, self.custody)
         self.committing = Committing(self.ledger, sources, tokens)
         self.machines: tuple[Machine, ...] = (
@@ -131,6 +133,7 @@ class DataMachines:
             self.keeping,
             self.reopening,
             self.custody,
+            self.floors,
             self.committing,
         )
 

@@ -111,6 +111,14 @@ class CustodyEnded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FloorRaised(Fact):
+    """Something that this author said in a room that we keep was let go of, or not taken."""
+
+    room: RoomId
+    author: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterestTold(Fact):
     """A linked peer said which rooms it is in, or keeps; `added` are those of ours that are new."""
 

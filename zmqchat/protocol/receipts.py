@@ -9,6 +9,7 @@ exchange, and by an exchange that finds the room the same on both sides: of the 
 that, as numbers alone name no branch; once the fork is known here, what was told before counts up to it. It is
 the peer's word; `held` counts distinct peers, never ourselves. Keepers of a room that they are not in hold, too, but
 nothing is delivered to them: with no member live, a message is held by them and waits for the first member to come.
+A keeper has nothing of a log below the floor that it tells of by LET GO, until it says as a member that it has.
 Whoever is unknown here may be a member that joined elsewhere: once its own word in the room has come, it counts.
 """
 
@@ -26,6 +27,7 @@ from zmqchat.protocol.data_facts import BatchesStored, ExchangeEnded, ForkGrew, 
 from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.ledger import Ledger
 from zmqchat.protocol.machine import Machine, Size
+from zmqchat.wire.frames import LetGo
 
 STEPS_MAX = 1_024
 """Changes of who was live that are remembered a log; what is older counts as the oldest one."""
@@ -49,6 +51,7 @@ class ReceiptState(NamedTuple):
 @dataclass(slots=True)
 class _Log:
     holds: dict[PeerId, int] = field(default_factory=dict)
+    floors: dict[PeerId, int] = field(default_factory=dict)
     read: dict[PeerId, int] = field(default_factory=dict)
     firsts: list[int] = field(default_factory=list)
     live: list[tuple[PeerId, ...]] = field(default_factory=list)
@@ -89,6 +92,7 @@ class Receipts(Machine):
             ForkGrew: self._fork_grew,
             ReadTold: self._read,
         }
+        self.frames = {LetGo: self._let_go}
 
     def state(self, room: RoomId, log: int, number: int) -> ReceiptState:
         """Who holds, lacks and has read the event of this number in one of our logs."""
@@ -96,7 +100,8 @@ class Receipts(Machine):
         if entry is None:
             return ReceiptState((), (), (), ())
         # Copies, as a blocking program looks from another thread.
-        held = {peer for peer, end in list(entry.holds.items()) if end > number}
+        floors = entry.floors
+        held = {peer for peer, end in list(entry.holds.items()) if end > number >= floors.get(peer, 0)}
         live = entry.live_at(number) or tuple(sorted(peer for peer in held if not self._is_outside(room, peer)))
         return ReceiptState(
             tuple(sorted(held)),
@@ -105,16 +110,17 @@ class Receipts(Machine):
             tuple(sorted(peer for peer, end in list(entry.read.items()) if end > number)),
         )
 
-    def held_below(self, room: RoomId, log: int, copies: int = 1) -> int:
-        """The number below which at least `copies` peers hold all of this log of ours."""
-        ends = sorted(self._holds_of(room, log).values(), reverse=True)
+    def held_below(self, room: RoomId, log: int, copies: int = 1, first: int = 0) -> int:
+        """The number below which at least `copies` peers hold all of this log of ours from `first` on."""
+        entry = self._logs.get((room, log), _Log())
+        ends = sorted((end for peer, end in entry.holds.items() if entry.floors.get(peer, 0) <= first), reverse=True)
         return ends[copies - 1] if 0 < copies <= len(ends) else 0
 
     def is_all_held(self, room: RoomId) -> bool:
-        """Whether of each log of ours in the room somebody holds all; of a forked one nobody is ever known to."""
+        """Whether of each log of ours in the room somebody holds the end; of a forked one nobody is known to."""
         logs = self._ledger.rooms[room].frontier
         return all(
-            self.held_below(room, key.log) >= frontier.end
+            self.held_below(room, key.log, first=frontier.end - 1) >= frontier.end
             for key, frontier in logs.of_author(self._ledger.me)
             if frontier.end > frontier.floor and not logs.is_forked(key.author, key.log)
         )
@@ -187,7 +193,19 @@ class Receipts(Machine):
                 if len(entry.firsts) > STEPS_MAX:
                     del entry.firsts[0], entry.live[0]
 
+    def _let_go(self, peer: PeerId, frame: LetGo, _at: Instant) -> None:
+        for log, floor in frame.entries:
+            if self._ledger.frontier(frame.room, LogKey(self._ledger.me, log)) is None:
+                continue
+            entry = self._logs.setdefault((frame.room, log), _Log())
+            if peer in entry.floors or len(entry.floors) < MEMBERS_PER_ROOM_MAX:
+                entry.floors[peer] = floor
+                self.outbox.append(ReceiptsChanged(room=frame.room))
+
     def _holds(self, fact: PeerHolds, _at: Instant) -> None:
+        entry = self._logs.get((fact.room, fact.key.log))
+        if entry is not None and fact.peer in entry.floors and not self._is_outside(fact.room, fact.peer):
+            del entry.floors[fact.peer]  # It has joined, and wants all that it had let go of.
         self._note_held(fact.peer, fact.room, fact.key, fact.end)
 
     def _holder_told(self, fact: HolderTold, _at: Instant) -> None:

@@ -18,6 +18,7 @@ from zmqchat.model.ids import MESH_ID_BYTES, ROOM_ID_BYTES, MeshId, PeerId, Room
 from zmqchat.model.limits import (
     DOOR_FRAME_BYTES_MAX,
     FRAME_BYTES_MAX,
+    LOGS_PER_AUTHOR_MAX,
     RANGES_MAX,
     ROOMS_MAX,
     SUMMARY_ENTRIES_MAX,
@@ -55,6 +56,13 @@ class HaveEntry(NamedTuple):
     log: int
     branch: bytes
     end: int
+
+
+class LogFloor(NamedTuple):
+    """Nothing of this log of the receiver is held below `floor`."""
+
+    log: int
+    floor: int
 
 
 class RoomHash(NamedTuple):
@@ -181,6 +189,14 @@ class Keeps(Frame):
     """All rooms that the sender is a keeper of, without being in them; on the wire one run of bytes."""
 
     rooms: tuple[RoomId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo(Frame):
+    """What the sender, a keeper, has let go of or never took of the receiver's logs in a room."""
+
+    room: RoomId
+    entries: tuple[LogFloor, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +373,7 @@ _OWN: Final[dict[int, Codec]] = {
     50: Codec(Inquire, (U64,), 256),
     51: Codec(Report, (U64, many(record(lambda *line: line, string(64), string(512)), REPORT_LINES_MAX)), 65536),
     59: Codec(Keeps, (_rooms,), FRAME_BYTES_MAX),
+    61: Codec(LetGo, (ROOM, many(record(LogFloor, NUMBER, NUMBER), LOGS_PER_AUTHOR_MAX)), 8192),
 }
 _PUSH: Final = 32
 _TABLES: Final = (_OWN, OVERLAY_CODECS, ROSTER_CODECS, SURVEY_CODECS, TREE_CODECS, GAP_CODECS)
