@@ -8,6 +8,7 @@ from tests.support.simworlds import Diary, process_of, say_all, small_world
 from zmqchat.history.batch import Batch
 from zmqchat.model.addresses import Endpoint
 from zmqchat.model.ids import LogKey, MessageId, PeerId
+from zmqchat.protocol.data_effects import OwnStored
 from zmqchat.protocol.effects import (
     Deliver,
     DropBatch,
@@ -132,6 +133,7 @@ def test_what_speaks_of_a_message_is_found(said: tuple[World, Diary, bytes]) -> 
         have(number + 1),
         Deliver(arrival=row, raw=None),
         Store(token=1, writes=(PutBatch(room, key, number, number + 1, 5, raw),)),
+        OwnStored(room=room, log=key.log, first=number, end=number + 1),
     ]
     assert [describer.mentions(what, message) for what in speaking] == [True] * len(speaking)
     beside = MessageId(*message[:2], number + 1, bytes(8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zmqchat.model.ids import PeerId
-from zmqchat.protocol.facts import PeerSighted
+from zmqchat.protocol.machine import LinkWanted
 from zmqchat.sim.overlaynet import LATENCY_S, OverlayNet, OverlayNode
 
 
@@ -53,9 +53,9 @@ def test_links_are_at_both_ends_and_break_at_both() -> None:
     assert len(net.reached()) == 10
 
 
-@pytest.mark.parametrize("obstacle", ["not diallable", "blocked", "dead"])
-def test_a_dial_that_leads_nowhere_makes_no_link(obstacle: str) -> None:
-    """The other's door lets nobody in, does not let this one in, or is gone."""
+@pytest.mark.parametrize("obstacle", ["", "not diallable", "blocked", "dead"])
+def test_a_dial_makes_a_link_where_nothing_is_in_the_way(obstacle: str) -> None:
+    """And none where the other's door lets nobody in, does not let this one in, or is gone."""
     net = OverlayNet()
     contact = net.add()
     other = net.add(contact=contact, diallable=obstacle != "not diallable")
@@ -64,12 +64,11 @@ def test_a_dial_that_leads_nowhere_makes_no_link(obstacle: str) -> None:
     if obstacle == "dead":
         net.kill([other])
     third = net.add()
-    third.tell(PeerSighted(endpoint=other.endpoint, peer=other.peer, source="mdns"))
-    net.run(0.5)
+    net.dial(third, LinkWanted(peer=other.peer, endpoints=(other.endpoint,)))
+    net.run(1.9 * LATENCY_S)
     assert other.peer not in third.linked
-    net.link(third, contact)
-    net.run(60.0)
-    assert other.peer not in third.linked or obstacle != "dead"
+    net.run(0.2 * LATENCY_S)
+    assert (other.peer in third.linked) == (third.peer in other.linked) == (not obstacle)
 
 
 def test_frames_take_the_latency_and_are_counted() -> None:

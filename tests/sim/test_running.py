@@ -79,16 +79,20 @@ def test_what_a_checker_finds_is_in_the_outcome(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_collector_is_as_before_after_a_run(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     """It looks seldom during the run only, also where that ends in an error."""
-    before, sink = gc.get_threshold(), Sink()
-    if fails:
+    usual, sink = gc.get_threshold(), Sink()
+    gc.set_threshold(1_234, 11, 12)
+    try:
+        if fails:
 
-        def throws(_simulation: Simulation) -> None:
-            raise RuntimeError("planted")
+            def throws(_simulation: Simulation) -> None:
+                raise RuntimeError("planted")
 
-        monkeypatch.setattr(Simulation, "run", throws)
-        with pytest.raises(RuntimeError, match="planted"):
-            run_checked(SHORT)
-    else:
-        run_checked(SHORT, [sink])
-        assert sink.collects_after == {GARBAGE_AFTER}
-    assert gc.get_threshold() == before
+            monkeypatch.setattr(Simulation, "run", throws)
+            with pytest.raises(RuntimeError, match="planted"):
+                run_checked(SHORT)
+        else:
+            run_checked(SHORT, [sink])
+            assert sink.collects_after == {GARBAGE_AFTER}
+        assert gc.get_threshold() == (1_234, 11, 12)
+    finally:
+        gc.set_threshold(*usual)

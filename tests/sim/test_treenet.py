@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from zmqchat.model.ids import PeerId
 from zmqchat.sim.author import lobby
 from zmqchat.sim.treenet import TreeNet, TreeNode
 from zmqchat.wire.frames import Frame
@@ -52,6 +53,33 @@ def test_an_unlinked_pair_and_the_dead_hear_nothing() -> None:
     assert not net.nodes[1].alive and second.raw not in net.nodes[1].got
 
 
+def _arrivals(node: TreeNode) -> list[Frame]:
+    """What comes to a node's machine from now on."""
+    came: list[Frame] = []
+    receive = node.receive
+
+    def noting(peer: PeerId, frame: Frame) -> None:
+        came.append(frame)
+        receive(peer, frame)
+
+    node.receive = noting  # type: ignore[method-assign]  # it is passed on
+    return came
+
+
+def test_what_is_on_the_way_over_a_link_that_is_cut_is_lost() -> None:
+    """It would have come a moment later."""
+    net = _row(2, rtt_s=0.1)
+    one, other = net.nodes
+    sent: list[Frame] = []
+    net.tap = lambda _sender, _to, frame: sent.append(frame)
+    came = _arrivals(other)
+    one.say()
+    assert sent
+    net.unlink(one, other)
+    net.run(5.0)
+    assert came == [] and other.got == {}
+
+
 def _pushes(_one: TreeNode, _other: TreeNode, frame: Frame) -> bool:
     return hasattr(frame, "batch")
 
@@ -82,8 +110,10 @@ def test_a_double_delivery_is_seen() -> None:
     net = _row(2)
     one, other = net.nodes
     net.double = _pushes
+    came = _arrivals(other)
     batch = one.say("once")
     net.run(5.0)
+    assert sum(_pushes(one, other, frame) for frame in came) == 2
     assert net.reached(batch, one) == [other]
     other.got[batch.raw].append(net.now_s)
     with pytest.raises(AssertionError, match="twice"):
