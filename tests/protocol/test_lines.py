@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.support.fakelink import lobby
 from zmqchat.model.ids import RoomId
 from zmqchat.model.limits import LINK_UNACKNOWLEDGED_BYTES_MAX
-from zmqchat.protocol.lines import OPTIMISE_AFTER, ROOMS_MAX, SLOW_S, TAKEN_BYTES, Line
+from zmqchat.protocol.lines import BEHIND_BYTES, OPTIMISE_AFTER, ROOMS_MAX, SLOW_S, TAKEN_BYTES, Line
+from zmqchat.wire.tree_frames import Announced, IHave
 
 ROOM = lobby()
 
@@ -31,6 +32,30 @@ def test_a_peer_over_its_budget_is_slow_until_half_is_acknowledged() -> None:
         assert line.is_slow
     line.taken(LINK_UNACKNOWLEDGED_BYTES_MAX // 2 + 1)
     assert not line.is_slow
+
+
+def test_a_peer_is_behind_long_before_it_is_slow() -> None:
+    """With a megabyte under way, until it has said that it read some of it; and while it is slow for another reason."""
+    line = Line()
+    line.sent(BEHIND_BYTES, 0.0)
+    assert not line.is_behind
+    line.sent(1, 0.0)
+    assert line.is_behind and not line.is_slow
+    line.taken(1)
+    assert not line.is_behind
+    line.dropped(0.0)
+    assert line.is_behind and line.is_slow
+
+
+def test_what_waits_to_be_announced_is_taken_once() -> None:
+    """A frame a room."""
+    line = Line()
+    line.names = {ROOM: {bytes(16): 2}, lobby("other"): {b"x" * 16: 0}}
+    assert line.take_names() == [
+        IHave(room=ROOM, entries=(Announced(bytes(16), 2),)),
+        IHave(room=lobby("other"), entries=(Announced(b"x" * 16, 0),)),
+    ]
+    assert line.take_names() == []
 
 
 def test_slowness_is_told_after_a_while_and_again() -> None:

@@ -66,7 +66,7 @@ from zmqchat.wire.frames import PUSH_PREFIX, Frame, encode
 from zmqchat.wire.gap_frames import Spare
 from zmqchat.wire.tree_frames import (
     NO_TREE_ID,
-    Announced,
+    RELAY_HEAD_BYTES,
     Graft,
     IHave,
     Prune,
@@ -92,8 +92,6 @@ STALE_MS = 600_000
 
 FRESH_MS = 10_000
 """What was said so short a time ago is relayed over gaps even where it came by an exchange."""
-
-_RELAY_HEAD_BYTES = 2
 
 
 class Broadcast(Machine):
@@ -204,13 +202,20 @@ class Broadcast(Machine):
         if seen is None:
             self._new(peer, name, frame.batch, frame.hops, at)
         elif seen.peer != peer:
-            # A second copy: the tree has a circle, and this link closes it.
-            self.paths.also(seen, peer, frame.hops - 1)
-            if self._gaps.routes(peer):
-                if self._requesting.allows(peer, 1, at.now_s):
-                    self._send(peer, Spare(author=seen.author))
-            elif self._trees.is_drawn_by(seen.room, seen.author):
-                self._prune(seen.room, peer, at)
+            self._again(peer, seen, frame.hops, at)
+
+    def _again(self, peer: PeerId, seen: Seen, hops: int, at: Instant) -> None:
+        """A second copy: the tree has a circle, closed by this link, or by the first one where its peer is behind."""
+        self.paths.also(seen, peer, hops - 1)
+        if self._gaps.routes(peer):
+            if self._requesting.allows(peer, 1, at.now_s):
+                self._send(peer, Spare(author=seen.author))
+        elif self._trees.is_drawn_by(seen.room, seen.author):
+            first = None if seen.peer is None else self._lines.get(seen.peer)
+            if seen.peer is not None and first is not None and first.is_behind and not self._lines[peer].is_behind:
+                peer, seen.peer, seen.hops = seen.peer, peer, hops
+                self._trees.make_eager(seen.room, seen.peer)
+            self._prune(seen.room, peer, at)
 
     def _prune(self, room: RoomId, peer: PeerId, at: Instant) -> None:
         self._trees.make_lazy(room, peer)
@@ -282,8 +287,7 @@ class Broadcast(Machine):
                 self._came(batch, stored.peer, at)
             elif partial or gapped:
                 name = tree_id(batch.raw)
-                seen = Seen(batch.room, batch.author, batch.log, None, 0, at.now_s)
-                self._relayed.add(name, seen, batch.raw)
+                self._relayed.add(name, Seen(batch.room, batch.author, batch.log, None, 0, at.now_s), batch.raw)
                 if gapped:
                     self._send_beyond(name, batch, at)
                 else:
@@ -312,7 +316,7 @@ class Broadcast(Machine):
         payload = relay_frame(hops + 1, raw)
         for peer in eager:
             if peer != source:
-                self._send_or_announce(peer, room, name, payload, hops, at)
+                self._tell(peer, room, name, payload, hops, at)
         for peer in lazy:
             if peer != source:
                 self._announce(peer, room, name, hops, at)
@@ -330,7 +334,7 @@ class Broadcast(Machine):
             if peer not in self._lines or (peer not in beyond and not self._is_in(peer, batch.room)):
                 continue
             if is_eager:
-                self._send_or_announce(peer, batch.room, name, payload, hops, at)
+                self._tell(peer, batch.room, name, payload, hops, at)
             else:
                 self._announce(peer, batch.room, name, hops, at)
 
@@ -338,21 +342,19 @@ class Broadcast(Machine):
         """Own batches go to the members by `fanout`; others may have to relay them."""
         for peer in self._gaps.beyond():
             if peer in self._lines and not self._is_in(peer, batch.room):
-                self._send_or_announce(peer, batch.room, name, relay_frame(1, batch.raw), 0, at)
+                self._tell(peer, batch.room, name, relay_frame(1, batch.raw), 0, at)
 
     def _is_in(self, peer: PeerId, room: RoomId) -> bool:
         return self._interests.takes_part(peer, room)
 
-    def _send_or_announce(
-        self, peer: PeerId, room: RoomId, name: bytes, payload: bytes, hops: int, at: Instant
-    ) -> None:
+    def _tell(self, peer: PeerId, room: RoomId, name: bytes, payload: bytes, hops: int, at: Instant) -> None:
         if self._lines[peer].is_slow:
             self._announce(peer, room, name, hops, at)
         else:
             self._send_relay(peer, payload, at)
 
     def _send_relay(self, peer: PeerId, payload: bytes, at: Instant) -> None:
-        self._lines[peer].sent(len(payload) - _RELAY_HEAD_BYTES, at.now_s)
+        self._lines[peer].sent(len(payload) - RELAY_HEAD_BYTES, at.now_s)
         self.outbox.append(SendFrame(peer=peer, payload=payload))
 
     def _announce(self, peer: PeerId, room: RoomId, name: bytes, hops: int, at: Instant) -> None:
@@ -365,9 +367,8 @@ class Broadcast(Machine):
             self.outbox.append(SetTimer(name=(self.timer, "announce"), at_s=at.now_s + ANNOUNCE_S))
 
     def _send_names(self, peer: PeerId, line: Line) -> None:
-        names, line.names = line.names, {}
-        for room, hops_by_name in names.items():
-            self._send(peer, IHave(room=room, entries=tuple(map(Announced._make, hops_by_name.items()))))
+        for frame in line.take_names():
+            self._send(peer, frame)
 
     # Repair, optimisation ------------------------------------------------------------------------
 
@@ -466,8 +467,7 @@ class Broadcast(Machine):
     def _try(self, peer: PeerId, at: Instant, *, is_over: bool) -> None:
         debts = self._lines[peer].debts
         if is_over:
-            fault = Fault(reason="protocol", detail="announces batches that it does not send")
-            self.outbox += [PeerFaulted(peer=peer, fault=fault)] * debts.judge(at.now_s)
+            self.outbox += [PeerFaulted(peer=peer, fault=fault) for fault in debts.judge(at.now_s)]
         if debts.is_ping_due(at.now_s):
             self.outbox.append(EchoWanted(peer=peer))
 

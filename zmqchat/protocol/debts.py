@@ -10,6 +10,7 @@ is held against the peer only once it has answered a ping that was sent later, a
 
 from __future__ import annotations
 
+from zmqchat.model.faults import Fault
 from zmqchat.model.limits import TREE_MISSING_PER_PEER_MAX, TREE_UNANSWERED_MAX
 
 PING_AGAIN_S = 10.0
@@ -65,10 +66,10 @@ class Debts:
         """Whether it has left the pings of a trial unanswered for too long."""
         return self._trial_s is not None and now_s - self._trial_s >= TRIAL_S
 
-    def judge(self, now_s: float) -> int:
-        """The trial is over: how many faults it shows."""
+    def judge(self, now_s: float) -> list[Fault]:
+        """The trial is over: the faults that it shows."""
         if now_s - self._broken_s > BROKEN_S:
             self._broken, self._broken_s = 0, now_s
         faults, self._broken = divmod(self._broken + len(self._tried), TREE_UNANSWERED_MAX + 1)
         self._tried, self._trial_s = {}, None
-        return faults
+        return [Fault(reason="protocol", detail="announces batches that it does not send")] * faults

@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zmqchat.model.ids import RoomId
-from zmqchat.model.limits import KIB, LINK_UNACKNOWLEDGED_BYTES_MAX
+from zmqchat.model.limits import KIB, LINK_UNACKNOWLEDGED_BYTES_MAX, MIB
 from zmqchat.protocol.debts import Debts
-from zmqchat.wire.tree_frames import Announced
+from zmqchat.wire.tree_frames import Announced, IHave
 
 TAKEN_BYTES = 64 * KIB
 """How often a reader says how far it is: seldom enough to cost chat nothing, often against the link's budget."""
+
+BEHIND_BYTES = MIB
+"""With more under way a link is no good branch of a tree: a fast reader has a tenth of it to say."""
 
 SLOW_S = 10.0
 """How long a slow peer keeps its place in the overlay."""
@@ -61,6 +64,11 @@ class Line:
         self._read = self._told = 0
         self._slow_s: float | None = None
 
+    def take_names(self) -> list[IHave]:
+        """What tells all that waits to be announced."""
+        names, self.names = self.names, {}
+        return [IHave(room=room, entries=tuple(map(Announced._make, hops.items()))) for room, hops in names.items()]
+
     def drop_names(self, room: RoomId, told: Iterable[Announced], hops_fewer: int) -> None:
         """The peer told of these: it need not be told of them, unless they would have come by us over as many fewer."""
         ours = self.names.get(room)
@@ -78,6 +86,11 @@ class Line:
     def is_slow(self) -> bool:
         """Whether the peer gets names only."""
         return self._slow_s is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is under way to the peer that what it passes on comes late."""
+        return self.is_slow or self._sent - self._acknowledged > BEHIND_BYTES
 
     def read(self, size_bytes: int) -> int | None:
         """A batch of this size came; what is to be said in TAKEN, None for nothing yet."""

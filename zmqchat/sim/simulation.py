@@ -75,7 +75,10 @@ class Simulation:
         waited_s = 0.0
         # What was sent while a line was thin comes no sooner because it is thick now.
         settle_s = self._scenario.settle_s + self.world.network.backlog_s()
-        while not self.world.schedule.stopped and waited_s < settle_s and not self.world.agrees():
+        while not self.world.schedule.stopped and waited_s < settle_s and not self._is_settled():
             self._pass(SETTLE_STEP_S)
             waited_s += SETTLE_STEP_S
         self._pass(self._scenario.rest_s)
+
+    def _is_settled(self) -> bool:
+        return self.world.agrees() and not self.world.network.backlog_s()

@@ -93,6 +93,7 @@ class Taken(Frame):
 
 
 RELAY_BYTE: Final = 34
+RELAY_HEAD_BYTES: Final = 2
 _id = fixed(TREE_ID_BYTES)
 CODECS: Final[dict[int, Codec]] = {
     35: Codec(

@@ -19,7 +19,7 @@ THIN_S: Final = 6.0
 LONG_BYTES: Final = 60_000
 SHORT_EVERY_S: Final = 0.3
 
-OWN_EVERY: Final = 20
+OWN_EVERY, OWN_FIRST = 20, 10
 """One in so many texts is the slow node's, and short."""
 
 
@@ -48,9 +48,11 @@ class SlowPeer(Partial):
         world.at(THIN_S, self.thin, world, low + (high - low) * rng.random())
         at_s, number = THIN_S, 0
         while at_s < self.options.duration_s:
-            is_long = number < self.long_texts and number % OWN_EVERY > 0
+            is_long = number < self.long_texts and number % OWN_EVERY != OWN_FIRST
             text = f"text {number} ".ljust(LONG_BYTES if is_long else 0, "x")
-            world.at(at_s, world.say, rng.choice(others) if number % OWN_EVERY else self.slow, "lobby", text)
+            world.at(
+                at_s, world.say, rng.choice(others) if number % OWN_EVERY != OWN_FIRST else self.slow, "lobby", text
+            )
             at_s += self.long_every_s if number < self.long_texts else SHORT_EVERY_S
             number += 1
 
