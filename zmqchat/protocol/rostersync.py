@@ -137,7 +137,11 @@ class RosterSync(Machine):
         return hashes
 
     def _hash(self) -> bytes:
-        return _hash_bytes(sum(int.from_bytes(value, "big") for value in self._hashes()))
+        """The hash over all of them: the sum of these."""
+        value = int.from_bytes(self._roster.table.hash, "big")
+        if self._roster.own_raw:
+            value += member_hash(self._me, self._roster.signed_version)
+        return _hash_bytes(value)
 
     # The exchange --------------------------------------------------------------------------------------
 
