@@ -11,7 +11,9 @@ import pytest
 from tests.support.fakelink import FakeNet, FakeNode, lobby, peer_of, quick
 from zmqchat.model.config import Config
 from zmqchat.model.ids import PeerId
+from zmqchat.protocol.facts import Instant
 from zmqchat.protocol.gaps import KNOWN_SHARE
+from zmqchat.protocol.roster_facts import LinkGapped
 from zmqchat.wire.frames import Frame, Push, decode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
 from zmqchat.wire.tree_frames import Graft, IHave, Relay
@@ -94,6 +96,16 @@ def test_a_relay_that_is_new_waits_less_where_gaps_are_known(net: FakeNet) -> No
     net.link(cat, dan)
     net.run(GAP_S * KNOWN_SHARE + 0.5)
     assert dan.gap_machine.unreached == tuple(sorted((ann.peer, bob.peer)))
+
+
+def test_a_link_that_begins_to_tell_of_gaps_is_known_for_it_once(net: FakeNet) -> None:
+    """Not again when its links change, but after it had none."""
+    (ann,) = made(net, "ann")
+    machine, bob, at = ann.gap_machine, peer_of("bob"), Instant(1.0, 1)
+    for on, links, is_told in ((True, (), True), (True, (b"12345678",), False), (False, (), False), (True, (), True)):
+        machine.frames[Gapped](bob, Gapped(on=on, links=links), at)
+        facts, machine.outbox = machine.outbox, []
+        assert (LinkGapped(peer=bob) in facts) == is_told
 
 
 def test_a_full_mesh_tells_nothing(net: FakeNet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.fakelink import peer_of
 from tests.support.rosternet import RosterNet, RosterNode, member, signed
 from zmqchat.protocol.facts import FrameReceived
+from zmqchat.protocol.roster_facts import LinkGapped
 from zmqchat.protocol.rostersync import COMPARE_AFTER_S, DIGESTS_PER_EXCHANGE
 from zmqchat.wire.frames import decode, encode
 from zmqchat.wire.roster_frames import (
@@ -62,6 +63,28 @@ def test_equal_rosters_cost_one_small_frame() -> None:
         payload for node in (ann, bob) for _p, payload in node.sent if isinstance(decode(payload), RosterSummary)
     ]
     assert len(summary[0]) <= 24
+
+
+def test_over_a_fresh_link_that_tells_of_gaps_rosters_are_compared_at_once() -> None:
+    """Whichever of the two is told, and once: an older link is compared when its turn comes."""
+    for told_is_smaller in (True, False):
+        net, *both = pair()
+        told, other = sorted(both, key=lambda node: node.peer, reverse=not told_is_smaller)
+        names = [f"member {n}" for n in range(10)]
+        know(other, *names)
+        net.link(told, other)
+        net.run(0.1)
+        told.handle(LinkGapped(peer=other.peer))
+        net.run(0.1)
+        assert all(told.roster.is_live(peer_of(name)) for name in names)
+        summaries = frames_of(told, RosterSummary)
+        for wait_s in (0.0, 2 * COMPARE_AFTER_S):
+            net.run(wait_s)
+            before = frames_of(told, RosterSummary)
+            told.handle(LinkGapped(peer=other.peer))
+            net.run(0.1)
+            assert frames_of(told, RosterSummary) == before
+        assert summaries == 1
 
 
 def test_a_newcomer_to_a_large_mesh_learns_all_of_it() -> None:

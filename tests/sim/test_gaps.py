@@ -7,17 +7,23 @@ from collections import Counter
 
 import pytest
 
+from tests.support.simworlds import passes, process_of, small_world
 from zmqchat.protocol.effects import Effect, Send
 from zmqchat.protocol.facts import Fact
 from zmqchat.protocol.gaps import Gaps
 from zmqchat.sim.checkers import all_checkers
+from zmqchat.sim.checkers.live import CAME_S, HOP_S, RTT_S
 from zmqchat.sim.draw import draw
+from zmqchat.sim.node import NodePlan
 from zmqchat.sim.options import Options
 from zmqchat.sim.running import run_checked
 from zmqchat.sim.simulation import Simulation
 from zmqchat.wire.frames import type_byte
 from zmqchat.wire.gap_frames import Gapped, Spare
 from zmqchat.wire.tree_frames import Relay
+
+BACK_S = 1.0
+"""From a relay's start until it relays, where the others know already who can't reach whom."""
 
 SCENARIOS = ("subnets", "chain", "ring", "isolated")
 
@@ -47,6 +53,20 @@ def test_messages_are_live_across_gaps_and_a_killed_relay_is_made_up_for(scenari
     assert outcome.failed == (), outcome.options.command()
     machines = [node.process.machines for node in simulation.world.nodes if node.process is not None]
     assert any(each.gaps.is_gapped for each in machines)
+
+
+def test_a_relay_that_is_back_relays_within_a_second() -> None:
+    """In a row of four: those beside it tell it of gaps, and it learns at once whom it can't reach either."""
+    subnets = (("a",), ("a", "b"), ("b", "c"), ("c",))
+    world, diary = small_world(*(NodePlan(subnets=each) for each in subnets), seconds=CAME_S)
+    world.kill(1)
+    passes(world, 3.0)
+    world.restart(1)
+    passes(world, BACK_S)
+    assert process_of(world, 1).machines.gaps.unreached == (world.nodes[3].peer,)
+    assert world.say(3, "lobby", "across")
+    passes(world, 3 * (HOP_S + RTT_S))
+    assert all(diary.where("delivered", node, "across") for node in range(3))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

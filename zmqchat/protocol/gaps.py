@@ -37,7 +37,7 @@ from zmqchat.model.limits import GAPPED_LINKS_MAX, GAPS_MAX
 from zmqchat.protocol.effects import SetTimer
 from zmqchat.protocol.facts import Instant, LinkBlocked, TimerFired
 from zmqchat.protocol.machine import Machine, MeshSwitched, PeerLinked, PeerUnlinked, SendFrame, Size
-from zmqchat.protocol.roster_facts import GAPS_FEATURE, GapOpened, MemberDead, MembersLive
+from zmqchat.protocol.roster_facts import GAPS_FEATURE, GapOpened, LinkGapped, MemberDead, MembersLive
 from zmqchat.wire.frames import encode
 from zmqchat.wire.gap_frames import Gapped, Spare, link_name
 
@@ -77,7 +77,7 @@ class _Reach:
 
 
 class Gaps(Machine):
-    """The machine of who lacks whom, and of who relays what, asked by those who send; emits GapOpened."""
+    """The machine of who lacks whom, and of who relays what, asked by those who send; emits GapOpened, LinkGapped."""
 
     timer = "gaps"
 
@@ -209,6 +209,8 @@ class Gaps(Machine):
 
     def _link_told(self, peer: PeerId, frame: Gapped, at: Instant) -> None:
         if frame.on:
+            if peer not in self._reaches:
+                self.outbox.append(LinkGapped(peer=peer))
             self._reaches[peer] = _Reach(frozenset(frame.links))
             if len(self._gaps) < len(self._missing):
                 self._look_by(at.now_s + self._wait_s())

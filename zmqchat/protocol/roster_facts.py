@@ -44,5 +44,12 @@ class GapOpened(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkGapped(Fact):
+    """A link has told that some live members have none to it: those between must know of them, to relay."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refute(Fact):
     """Somebody believes that we are gone, or were never there: our record must be signed anew."""

@@ -1,7 +1,7 @@
 """Anti-entropy of the roster: two nodes that know of different members find out which, and tell each other.
 
 How it works (Demers and others, PODC 1987, section 1.3, with sums as hashes). Every roster_sync_s with one random
-link, and COMPARE_AFTER_S after a link came up, by the smaller id:
+link, and COMPARE_AFTER_S after a link came up, by the smaller id; where the link tells of gaps by then, at once:
 
     a  SUMMARY of all live members, itself among them  -->  b  equal: silence; else BUCKETS, a hash each
     a  of up to BUCKETS_AT_ONCE buckets that differ, a DIGEST of (member, version)
@@ -26,6 +26,7 @@ from zmqchat.protocol.liveness import liveness_frames
 from zmqchat.protocol.machine import Machine, PeerLinked, PeerUnlinked, SendFrame
 from zmqchat.protocol.recordpool import member_hash
 from zmqchat.protocol.roster import Roster, record_frames
+from zmqchat.protocol.roster_facts import LinkGapped
 from zmqchat.wire.frames import encode
 from zmqchat.wire.roster_frames import (
     DEAD,
@@ -77,10 +78,12 @@ class RosterSync(Machine):
         self._asked: set[PeerId] = set()
         self._exchanges: dict[PeerId, _Exchange] = {}
         self._summary_at_s: dict[PeerId, float] = {}
+        self._fresh_until_s: dict[PeerId, float] = {}
         self.facts = {
             NodeStarted: self._started,
             PeerLinked: self._linked,
             PeerUnlinked: self._unlinked,
+            LinkGapped: self._gapped,
             TimerFired: self._timer_fired,
         }
         self.frames = {RosterSummary: self._summary, RosterBuckets: self._buckets, RosterDigest: self._digest}
@@ -94,14 +97,23 @@ class RosterSync(Machine):
         self.outbox.append(SetTimer(name=(self.timer, "round"), at_s=at.now_s + wait_s))
 
     def _linked(self, fact: PeerLinked, at: Instant) -> None:
-        if self._roster.is_linked(fact.peer) and self._me < fact.peer:
+        if not self._roster.is_linked(fact.peer):
+            return
+        self._fresh_until_s[fact.peer] = at.now_s + COMPARE_AFTER_S
+        if self._me < fact.peer:
             self._compare_in(COMPARE_AFTER_S, fact.peer, at)
+
+    def _gapped(self, fact: LinkGapped, at: Instant) -> None:
+        """We may be the relay that was missing: all wait until we know of those whom we can't reach either."""
+        if at.now_s < self._fresh_until_s.pop(fact.peer, 0.0):
+            self._compare_in(0.0, fact.peer, at)
 
     def _compare_in(self, wait_s: float, peer: PeerId, at: Instant) -> None:
         self.outbox.append(SetTimer(name=(self.timer, "peer", peer), at_s=at.now_s + wait_s))
 
     def _unlinked(self, fact: PeerUnlinked, _at: Instant) -> None:
         self._asked.discard(fact.peer)
+        self._fresh_until_s.pop(fact.peer, None)
         self._exchanges.pop(fact.peer, None)
         self._summary_at_s.pop(fact.peer, None)
         self.outbox.append(SetTimer(name=(self.timer, "peer", fact.peer), at_s=None))
