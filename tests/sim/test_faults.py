@@ -98,6 +98,17 @@ def _seen(fault: str, look: Callable[[World], Any], seed: int = 2) -> set[Any]:
     return seen
 
 
+def _thin_lines(world: World) -> tuple[bool, bool]:
+    conditions = world.network.conditions
+    return bool(conditions.bandwidths), bool(conditions.inward_bytes_s)
+
+
+def test_a_slow_peer_has_a_thin_line_out_or_in() -> None:
+    """One of the two in each run, either in some."""
+    seen = {max(_seen("slow-peer", _thin_lines, seed)) for seed in SEEDS}
+    assert seen == {(True, False), (False, True)}
+
+
 def _pairs_that_pass(world: World) -> tuple[bool, ...]:
     passing = world.network.conditions.passes
     return tuple(passing(one, other) for one in range(3) for other in range(3) if one != other)
@@ -127,7 +138,7 @@ def test_the_network_falls_apart_in_the_way_that_is_named() -> None:
     [
         ("loss", lambda world: world.network.conditions.quality.loss > 0),
         ("latency", lambda world: any(world.network.conditions.between(0, n) != LinkQuality() for n in (1, 2))),
-        ("slow-peer", lambda world: bool(world.network.conditions.bandwidths)),
+        ("slow-peer", lambda world: any(_thin_lines(world))),
         ("kill", lambda world: len(world.live()) < 3),
         ("power", lambda world: len(world.live()) < 3),
         ("stop", lambda world: len(world.live()) < 3),

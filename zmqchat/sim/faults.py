@@ -97,10 +97,12 @@ def _latency(world: World, rng: Random) -> None:
 
 
 def _slow_peer(world: World, rng: Random) -> None:
-    """One node has a thin line out."""
+    """One node has a thin line out, or in."""
     node, bytes_s = _node(world, rng), _between(rng, 5_000.0, 40_000.0)
+    conditions = world.network.conditions
     for at_s in _moments(world, rng, 1):
-        world.at(at_s, world.network.conditions.bandwidths.__setitem__, node, bytes_s)
+        line = conditions.bandwidths if rng.random() < 0.5 else conditions.inward_bytes_s
+        world.at(at_s, line.__setitem__, node, bytes_s)
 
 
 def _kill(world: World, rng: Random) -> None:
