@@ -21,9 +21,11 @@ from zmqchat.protocol.data_effects import OwnStored
 from zmqchat.protocol.facts import Stored
 from zmqchat.protocol.fetching import Fetching
 from zmqchat.protocol.haves import Haves
+from zmqchat.protocol.keepers import Keepers, Look
 from zmqchat.protocol.ledger import Group, Ledger
 from zmqchat.protocol.overlay import Overlay
 from zmqchat.protocol.ownlog import OwnLog
+from zmqchat.protocol.parting import Parting
 from zmqchat.protocol.peers import Peers
 from zmqchat.protocol.sync import Sync
 from zmqchat.sim.draw import draw
@@ -218,6 +220,14 @@ def _take_in_any_number_of_neighbours(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Overlay, "_has_room", lambda _self, _subnet, _most: True)
 
 
+def _offer_no_room_that_was_left(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Parting, "_offer", lambda _self, _room, _part: None)
+
+
+def _take_up_no_room_of_others(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Keepers, "look", lambda _self, _room, _at: Look(False, 0))
+
+
 PLANTED: dict[Plant, int] = {
     _deliver_before_store: 11,
     _acknowledge_before_store: 11,
@@ -231,7 +241,7 @@ PLANTED: dict[Plant, int] = {
     _deliver_twice_what_came_in_one_group: 0,
     _forget_how_far_was_delivered: 0,
     _deliver_what_is_above_a_gap_at_once: 10,
-    _remember_as_equal_what_differed: 2,
+    _remember_as_equal_what_differed: 1,
     _ask_a_peer_for_any_number_of_logs: 0,
     _write_on_in_a_log_that_was_copied: 15,
     _keep_two_connections: 8,
@@ -241,6 +251,8 @@ PLANTED: dict[Plant, int] = {
     _ignore_a_graft: 55,
     _forget_the_resend_after_a_graft: 96,
     _take_in_any_number_of_neighbours: 55,
+    _offer_no_room_that_was_left: 87,
+    _take_up_no_room_of_others: 45,
 }
 """Each with the seed at which it was found last: the quick test begins there, the slow one at 0."""
 

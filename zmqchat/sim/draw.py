@@ -19,6 +19,9 @@ NODES: Final = (2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
 DURATIONS_S: Final = (8.0, 12.0, 16.0, 24.0)
 FAULTS_MAX: Final = 6
 
+_LATER: Final = tuple(name for name in DRAWN if SCENARIOS[name].is_later)
+_FIRST: Final = tuple(name for name in DRAWN if name not in _LATER)
+
 
 def draw(
     seed: int,
@@ -30,7 +33,10 @@ def draw(
 ) -> Options:
     """The options of a seed; what is given is not drawn."""
     rng = Random(f"{seed} draw")
-    drawn = rng.choice(DRAWN)
+    drawn = rng.choice(_FIRST)
+    for later in _LATER:
+        if Random(f"{seed} draws {later}").random() * len(DRAWN) < 1:
+            drawn = later
     chosen = SCENARIOS[drawn if scenario is None else scenario]
     drawn_nodes, drawn_s = rng.choice(chosen.nodes_drawn or NODES), rng.choice(DURATIONS_S)
     kinds = sorted(FAULTS)

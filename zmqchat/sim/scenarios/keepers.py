@@ -26,7 +26,7 @@ class Keepers(Scenario):
 
     config: ClassVar[Config] = SOON_KEPT
     nodes_drawn: ClassVar[tuple[int, ...]] = (3, 4, 5, 6)
-    is_drawn: ClassVar[bool] = False
+    is_later: ClassVar[bool] = True
 
     def nodes(self) -> Sequence[NodePlan]:
         """All are in the lobby, and the author in one room more."""

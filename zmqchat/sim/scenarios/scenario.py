@@ -20,6 +20,8 @@ class Scenario(ABC):
     rest_s        how long they run on then, so that what would still change does
     nodes_drawn   how many nodes it may have where no number is asked for; none: as any other scenario
     is_drawn      whether the swarm plays it unasked, and with any kind of trouble
+    is_later      it came when seeds had been looked at already, and is drawn by a generator of its own, so that the
+                  seeds of before mean what they did
     usual_faults  the kinds of trouble that it is about, met where none are asked for; none: drawn from the seed
     """
 
@@ -28,6 +30,7 @@ class Scenario(ABC):
     config: ClassVar[Config] = Config()
     nodes_drawn: ClassVar[tuple[int, ...]] = ()
     is_drawn: ClassVar[bool] = True
+    is_later: ClassVar[bool] = False
     usual_faults: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Options) -> None:
