@@ -11,8 +11,8 @@ from zmqchat.model.config import Config
 from zmqchat.protocol.addressbook import AddressBook, Dialable
 from zmqchat.protocol.effects import PeerWentOffline
 from zmqchat.protocol.facts import Fact
-from zmqchat.protocol.machine import DialsFailed, LinkUnwanted, LinkWanted, PeerUnlinked
-from zmqchat.protocol.peers import SURPLUS_WAIT_S
+from zmqchat.protocol.machine import DialsFailed, LinkUnwanted, LinkWanted, MeshSwitched, PeerUnlinked
+from zmqchat.protocol.peers import SURPLUS_WAIT_S, THINNING_S
 from zmqchat.wire.frames import Bye
 
 HERE = Endpoint("10.0.0.9", 42100, 1, 2)
@@ -99,6 +99,27 @@ def test_a_link_that_is_given_up_ends_with_a_word_and_is_not_dialled_for_a_while
     target = ann.peers.book.of(bob.peer)
     assert target is not None
     assert target.held_until_s >= SURPLUS_WAIT_S
+
+
+def test_links_given_up_after_a_switch_may_be_wanted_again_at_once() -> None:
+    """All lose most of theirs then, and some too many; back in the full mesh, or later, it is as ever."""
+    for since_s, is_held in ((0.0, False), (THINNING_S + 0.1, True)):
+        net = LinkNet()
+        ann, bob = net.pair()
+        ann.handle(MeshSwitched(partial=True))
+        net.run(since_s)
+        facts = handed_on(ann)
+        ann.handle(LinkUnwanted(peer=bob.peer, linger_s=0.0))
+        ann.handle(LinkWanted(peer=bob.peer, endpoints=(bob.endpoint,)))
+        assert (facts[-1] == DialsFailed(peer=bob.peer, reason="held")) == is_held
+    net = LinkNet()
+    ann, bob = net.pair()
+    for partial in (True, False):
+        ann.handle(MeshSwitched(partial=partial))
+    facts = handed_on(ann)
+    ann.handle(LinkUnwanted(peer=bob.peer, linger_s=0.0))
+    ann.handle(LinkWanted(peer=bob.peer, endpoints=(bob.endpoint,)))
+    assert facts[-1] == DialsFailed(peer=bob.peer, reason="held")
 
 
 def test_the_other_side_may_close_a_link_that_is_given_up() -> None:

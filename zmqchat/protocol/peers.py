@@ -73,6 +73,8 @@ REFUSED_WAIT_S = 60.0
 """A node that refused us for a reason that lasts is not dialled for this long."""
 SURPLUS_WAIT_S = 20.0
 """Nor is one that keeps fewer links than we would like."""
+THINNING_S = 20.0
+"""Not so after a switch to the partial mesh: nearly all links end then, and who gave up too many needs one of them."""
 BUSY_S = 0.1
 """When to look again for targets while as many dials are out as may be."""
 SESSIONS_UNLINKED_MAX = 128
@@ -108,6 +110,7 @@ class Peers(Machine):
         self._own: set[tuple[str, int]] = set()
         self._own_ports: frozenset[int] = frozenset()
         self._pace = DialPace()
+        self._thins_until_s = 0.0
         self._dial_timer_s: float | None = None
         self._stopping = False
         self.facts = {
@@ -389,7 +392,7 @@ class Peers(Machine):
             return
         if link.surplus and reason in ("lost", "silent", "bye"):
             reason = "surplus"
-        if reason == "surplus":
+        if reason == "surplus" and at.now_s >= self._thins_until_s:
             self.book.hold(peer, at.now_s + min(SURPLUS_WAIT_S, self._config.penalty_max_s))
         for what in ("session", "open", "loser", "feed", "surplus"):
             self.outbox.append(SetTimer(name=(self.timer, what, peer), at_s=None))
@@ -440,6 +443,7 @@ class Peers(Machine):
 
     def _switched(self, fact: MeshSwitched, at: Instant) -> None:
         self._pace.is_partial = fact.partial
+        self._thins_until_s = at.now_s + THINNING_S if fact.partial else 0.0
         if not fact.partial:
             self.book.all_due(at.now_s)
             self._dial_due(at)
