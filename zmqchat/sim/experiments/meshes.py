@@ -25,7 +25,7 @@ from zmqchat.sim.watch import Watch
 from zmqchat.sim.world import World
 
 ROOM: Final = "lobby"
-GRADUAL_MAX: Final = 100
+GRADUAL_MAX: Final = 256
 STARTED_PER_S: Final = 20.0
 START_S: Final = 1.0
 """How long it takes until all have started where there are more than GRADUAL_MAX."""

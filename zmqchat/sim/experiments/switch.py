@@ -11,7 +11,7 @@ from zmqchat.sim.experiments.meshes import Mesh
 from zmqchat.sim.experiments.overlays import sizes_up_to
 from zmqchat.sim.experiments.table import Table
 
-SIZES: Final = (32,)
+SIZES: Final = (32, 64, 96, 128, 192)
 ALWAYS_FULL: Final = Config(full_mesh_max=1_000, full_mesh_again=999)
 ALWAYS_PARTIAL: Final = Config(full_mesh_max=2, full_mesh_again=1)
 REST_S: Final = 20.0
