@@ -49,9 +49,10 @@ def test_frontiers_survive_packing(forest: list, data: st.DataObject) -> None:  
     holder = Holder()
     holder.offer_all(data.draw(st.permutations(forest)))
     for key, entry in holder.frontier.items():
-        row = entry.with_delivered(data.draw(numbers)).pack()
-        unpacked = LogFrontier.unpack(row)
-        assert unpacked is not None and unpacked.ranges == entry.ranges and unpacked.pack() == row
+        given_apart = tuple(without(data.draw(spans), []))
+        packed = entry._replace(delivered=data.draw(numbers), given=given_apart)
+        row = packed.pack()
+        assert LogFrontier.unpack(row) == packed
         assert LogFrontier.unpack(row[: data.draw(st.integers(0, len(row) - 1))]) is None
         assert LogFrontier.unpack(row + b"x") is None
         assert LogFrontier.unpack(b"\xff" + row[1:]) is None
@@ -118,3 +119,13 @@ def test_pruning_raises_the_floor_and_keeps_where_the_chain_began() -> None:
     assert pruned.missing([(0, 40)]) == [(30, 40)]
     empty = pruned.with_floor(30)
     assert (empty.held(), empty.end, empty.ranges[0].first, empty.next_held(0)) == ([], 30, 30, None)
+
+
+def test_delivery_goes_on_past_what_was_given_already() -> None:
+    """Moving to the first number of a part that was given moves past it; what lies above stays remembered."""
+    frontier = frontier_of([(0, 40)], 0)._replace(given=((10, 20), (20, 25), (30, 35)))
+    assert frontier.with_delivered(5).delivered == 5
+    moved = frontier.with_delivered(10)
+    assert (moved.delivered, moved.given) == (25, ((30, 35),))
+    assert moved.with_floor(32).delivered == 35
+    assert frontier.waiting(0, 40) == [(0, 10), (25, 30), (35, 40)]

@@ -64,6 +64,24 @@ def test_what_a_fork_took_away_since_it_was_loaded_is_not_numbered(net: FakeNet)
     assert group.delivers == []
 
 
+def test_what_was_given_by_itself_is_not_numbered_again_with_what_waited_below_it(net: FakeNet) -> None:
+    """A part of a forked log that was read already lies between two that wait: a load brings all three."""
+    ann = joined(net)
+    eve = Stranger(net, ann)
+    chain = eve.chain(3)
+    eve.push(*chain)
+    net.run(1.0)
+    ledger, delivery = ann.data.ledger, ann.data.delivery
+    waits = ledger.rooms[lobby()].frontier[eve.key()]._replace(delivered=0, given=((1, 2),))
+    ledger.rooms[lobby()].frontier.put(eve.key(), waits)
+    loaded = _Backlog(token=0, stored=eve.key(), first=0, end=3, loaded=tuple(batch.raw for batch in chain))
+    group = Group(ledger)
+    assert delivery._number(group, lobby(), eve.key(), loaded, waits)
+    assert [(deliver.arrival.first, deliver.arrival.end) for deliver in group.delivers] == [(0, 1), (2, 3)]
+    after = ledger.frontier(lobby(), eve.key())
+    assert after is not None and (after.delivered, after.given) == (3, ())
+
+
 def test_what_lies_above_a_gap_waits_for_it(net: FakeNet) -> None:
     """The order of a log holds though its batches come the wrong way round."""
     ann = joined(net)

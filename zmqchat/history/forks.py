@@ -43,9 +43,9 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from zmqchat.history.ranges import Link, Range, joined, links, range_of, split
+from zmqchat.history.ranges import Link, LogFrontier, Range, Span, joined, links, range_of, split, without
 from zmqchat.model.ids import BRANCH_BYTES, MAIN_BRANCH, LogKey
-from zmqchat.model.limits import BRANCHES_MAX, EXTENTS_MAX, RANGES_MAX
+from zmqchat.model.limits import BRANCHES_MAX, EXTENTS_MAX, GIVEN_MAX, RANGES_MAX
 
 
 class Load(NamedTuple):
@@ -191,24 +191,50 @@ def _stands_apart(segment: Range, segments: Sequence[Range]) -> bool:
     )
 
 
-def delivered_of(segment: Range, before: Sequence[tuple[Range, int]], batch: Link | None) -> int:
+Before = Sequence[tuple[Range, LogFrontier]]
+"""The ranges of a log as they were, each with the frontier of the branch that it was in."""
+
+
+def delivered_of(segment: Range, before: Before, batch: Link | None) -> int:
     """Where delivery of a segment stands; `batch` is what was just placed in it, if it was.
 
-    `before` are the ranges as they were, each with the `delivered` of the branch that it was in. Nothing is
-    skipped. A batch below what was delivered is backfill.
+    Nothing is skipped. A batch below what was delivered is backfill.
     """
-    pieces = sorted(
-        (max(old.start, segment.start), min(old.end, segment.end), delivered)
-        for old, delivered in before
-        if _share_rows(old, segment)
-    )
-    for start, end, delivered in pieces:
-        if delivered < end:
-            waits_whole = delivered <= start
-            return batch.first if batch and batch.first < start and waits_whole else max(start, delivered)
-    if batch and (not pieces or pieces[-1][1] <= batch.first):
+    pieces = _pieces(segment, before)
+    for start, end, frontier in pieces:
+        for first, _end in frontier.waiting(start, end):
+            return batch.first if batch and batch.first < start == first else first
+    if batch and (not pieces or pieces[-1][2].delivered <= batch.first):
         return batch.first
     return segment.end
+
+
+def first_waiting(segments: Sequence[Range], before: Before) -> int | None:
+    """The first number in these segments that was there before and was not delivered."""
+    pieces = [piece for segment in segments for piece in _pieces(segment, before)]
+    waiting = [first for start, end, frontier in pieces for first, _end in frontier.waiting(start, end)]
+    return min(waiting, default=None)
+
+
+def given_of(segments: Sequence[Range], before: Before, position: int) -> tuple[Span, ...]:
+    """What in these segments was delivered though it lies above the position from which they are delivered now."""
+    pieces = [piece for segment in segments for piece in _pieces(segment, before)]
+    given = [
+        span
+        for start, end, frontier in pieces
+        for span in without([(start, end)], [(0, position), *frontier.waiting(start, end)])
+    ]
+    return tuple(without(given, []))[:GIVEN_MAX]
+
+
+def _pieces(segment: Range, before: Before) -> list[tuple[int, int, LogFrontier]]:
+    """The parts of a segment that were there before, in rising order."""
+    pieces = [
+        (max(old.start, segment.start), min(old.end, segment.end), frontier)
+        for old, frontier in before
+        if _share_rows(old, segment)
+    ]
+    return sorted(pieces, key=lambda piece: piece[:2])
 
 
 def _share_rows(one: Range, other: Range) -> bool:

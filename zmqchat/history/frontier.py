@@ -32,7 +32,18 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from zmqchat.history.authordigests import HASH_BYTES, AuthorDigests
-from zmqchat.history.forks import Grown, Known, Load, Loaded, branches, delivered_of, insert
+from zmqchat.history.forks import (
+    Before,
+    Grown,
+    Known,
+    Load,
+    Loaded,
+    branches,
+    delivered_of,
+    first_waiting,
+    given_of,
+    insert,
+)
 from zmqchat.history.ranges import Extent, Link, LogFrontier, Range, Span, extended, without
 from zmqchat.model.ids import MAIN_BRANCH, LogKey, PeerId
 from zmqchat.model.layered import Layered
@@ -167,7 +178,7 @@ class RoomFrontier:
         if main is not None and main.ranges and not forked:
             longer = extended(main.ranges[-1], batch)
             if longer is not None:
-                grown = LogFrontier(main.floor, (*main.ranges[:-1], longer), main.delivered)
+                grown = main._replace(ranges=(*main.ranges[:-1], longer))
                 return Placement(Outcome.PLACED, key, key, ((key, grown),), False, (), batch.digest)
         if main is None and not forked and self._has_all_logs(logs):
             return Placement(Outcome.LOGS_FULL, key, key)
@@ -191,7 +202,7 @@ class RoomFrontier:
         for branch, ranges in after.items():
             if grown.placed in ranges:
                 placed_in = branch
-            frontier = LogFrontier(main.floor, ranges, _delivered(branch, ranges, before, grown, batch))
+            frontier = _delivered(branch, LogFrontier(main.floor, ranges), before, grown, batch)
             if frontier != before.get(branch):
                 changes.append((key._replace(branch=branch), frontier))
         for branch in before:
@@ -293,17 +304,25 @@ def _hashed_start(key: LogKey, frontier: LogFrontier, held: Range) -> int:
 
 
 def _delivered(
-    branch: bytes, ranges: tuple[Range, ...], before: Mapping[bytes, LogFrontier], grown: Grown, batch: Link
-) -> int:
-    """Where delivery of a branch stands after its log changed."""
-    old = [(held, frontier.delivered) for frontier in before.values() for held in frontier.ranges]
+    branch: bytes, after: LogFrontier, before: Mapping[bytes, LogFrontier], grown: Grown, batch: Link
+) -> LogFrontier:
+    """The frontier of a branch after its log changed, with how far it was delivered."""
+    old = [(held, frontier) for frontier in before.values() for held in frontier.ranges]
     if branch != MAIN_BRANCH:
-        return delivered_of(ranges[0], old, batch if ranges[0] is grown.placed else None)
-    main = before.get(MAIN_BRANCH, LogFrontier())
-    if set(before) <= {MAIN_BRANCH} and main.delivered <= ranges[-1].end:
-        return main.delivered
-    for held in ranges:
-        # Parts of the main branch keep its position; what came back from a branch brings its own.
+        position = delivered_of(after.ranges[0], old, batch if after.ranges[0] is grown.placed else None)
+    else:
+        main = before.get(MAIN_BRANCH, LogFrontier())
+        if set(before) <= {MAIN_BRANCH} and main.delivered <= after.end:
+            return after._replace(delivered=main.delivered, given=main.given)
+        position = _main_delivered(main, after, old, grown, batch)
+    return after._replace(given=given_of(after.ranges, old, position)).with_delivered(position)
+
+
+def _main_delivered(main: LogFrontier, after: LogFrontier, old: Before, grown: Grown, batch: Link) -> int:
+    """Parts of the main branch keep its position; what came back from a branch brings its own."""
+    position = min(main.delivered, after.end)
+    for held in after.ranges:
         if held is grown.placed and held.start <= main.delivered <= held.end:
-            return max(main.floor, delivered_of(held, old, batch))
-    return min(main.delivered, ranges[-1].end)
+            position = max(main.floor, delivered_of(held, old, batch))
+    waiting = first_waiting(after.ranges, old)
+    return position if waiting is None else min(position, waiting)

@@ -27,9 +27,11 @@ Span = tuple[int, int]
 """Numbers [first, end)."""
 
 _PACK_VERSION: Final = 1
+_PACK_VERSION_GIVEN: Final = 2
 _LOG = struct.Struct(">BQQB")
 _RANGE = struct.Struct(">QQ32s32s32sQQB")
 _EXTENT = struct.Struct(">QQ8s")
+_SPAN = struct.Struct(">QQ")
 
 
 class Link(Protocol):
@@ -142,11 +144,14 @@ class LogFrontier(NamedTuple):
     ranges     in rising order, disjoint; several only in the main branch
     delivered  the next number to get an arrival number: all held below it have theirs. What is placed
                below it fills a gap that was told of, and is delivered at once as backfill
+    given      what has its arrival numbers though it lies above `delivered`, in rising order: parts of a forked
+               log that were delivered by themselves, and then joined something lower that still waits
     """
 
     floor: int = 0
     ranges: tuple[Range, ...] = ()
     delivered: int = 0
+    given: tuple[Span, ...] = ()
 
     @property
     def end(self) -> int:
@@ -182,13 +187,26 @@ class LogFrontier(NamedTuple):
         return [extent for held in self.ranges for extent in held.stored(first, end)]
 
     def with_delivered(self, number: int) -> LogFrontier:
-        """The same with `delivered` moved to this number."""
-        return self._replace(delivered=number)
+        """The same with `delivered` moved to this number, and past what was given already."""
+        position = self.after_given(number)
+        return self._replace(delivered=position, given=tuple(span for span in self.given if span[0] > position))
+
+    def after_given(self, number: int) -> int:
+        """This number, or the first after it that was not given already."""
+        for first, end in self.given:
+            if first <= number < end:
+                number = end
+        return number
+
+    def waiting(self, first: int, end: int) -> list[Span]:
+        """What of [first, end) was not delivered yet, held or not, in rising order."""
+        return without([(first, end)], [(0, self.delivered), *self.given])
 
     def with_floor(self, floor: int) -> LogFrontier:
         """The same with all below `floor` pruned, which must be where a batch begins or ends."""
         ranges = tuple(held._replace(extents=tuple(held.stored(floor, held.end))) for held in self.ranges)
-        return LogFrontier(max(floor, self.floor), ranges, max(floor, self.delivered))
+        pruned = self._replace(floor=max(floor, self.floor), ranges=ranges)
+        return pruned.with_delivered(max(floor, self.delivered))
 
     def missing(self, theirs: Iterable[Span], their_floor: int = 0) -> list[Span]:
         """What of their ranges is not held here and not below either floor, in rising order."""
@@ -201,10 +219,14 @@ class LogFrontier(NamedTuple):
 
     def pack(self) -> bytes:
         """The row that the store keeps."""
-        parts = [_LOG.pack(_PACK_VERSION, self.floor, self.delivered, len(self.ranges))]
+        version = _PACK_VERSION_GIVEN if self.given else _PACK_VERSION
+        parts = [_LOG.pack(version, self.floor, self.delivered, len(self.ranges))]
         for held in self.ranges:
             parts.append(_RANGE.pack(*held[:7], len(held.extents)))
             parts.extend(_EXTENT.pack(*extent) for extent in held.extents)
+        if self.given:
+            parts.append(bytes((len(self.given),)))
+            parts.extend(_SPAN.pack(*span) for span in self.given)
         return b"".join(parts)
 
     @staticmethod
@@ -223,11 +245,13 @@ class LogFrontier(NamedTuple):
                     return None
                 ranges.append(Range._make((*chain, extents)))
                 offset = extents_end
+            given = tuple(_SPAN.iter_unpack(row[offset + 1 :]))
         except struct.error:
             return None
-        if version != _PACK_VERSION or offset != len(row) or count > RANGES_MAX:
+        whole = row[offset:] == b"" if version == _PACK_VERSION else row[offset : offset + 1] == bytes((len(given),))
+        if version not in (_PACK_VERSION, _PACK_VERSION_GIVEN) or not whole or count > RANGES_MAX:
             return None
-        return LogFrontier(floor, tuple(ranges), delivered)
+        return LogFrontier(floor, tuple(ranges), delivered, given)
 
 
 def without(wanted: Sequence[Span], held: Sequence[Span]) -> list[Span]:

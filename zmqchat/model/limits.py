@@ -59,6 +59,9 @@ RANGES_MAX: Final = 8
 BRANCHES_MAX: Final = 4
 """Branches a forked log: who forks his log a thousand times fills nobody's disk."""
 
+GIVEN_MAX: Final = 64
+"""Parts of a log that are remembered as delivered above what waits; of more, what is highest is delivered again."""
+
 EXTENTS_MAX: Final = 64
 """Parts of a range that are stored under different branches: only a forked log has more than one."""
 

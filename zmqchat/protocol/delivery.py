@@ -211,7 +211,7 @@ class Delivery(Machine):
             if header.first <= position < header.end <= end:
                 live = entry.is_live(header.sealed_at, pushed=False)
                 group.arrive(room, backlog.stored, position, header.end, header.end, raw, live=live)
-                position = header.end
+                position = frontier.after_given(header.end)
         if position == frontier.delivered:
             return False
         group.put_frontier(room, key, frontier.with_delivered(position))

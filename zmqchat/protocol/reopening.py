@@ -86,7 +86,7 @@ class Reopening(Machine):
             opened = held[0]._replace(
                 start=first.first, opening=first.digest, previous=first.previous, opened_at=first.sealed_at
             )
-            group.put_frontier(room, key, LogFrontier(0, (opened, *held[1:]), frontier.delivered))
+            group.put_frontier(room, key, frontier._replace(floor=0, ranges=(opened, *held[1:])))
         elif not held:
             group.put_frontier(room, key, None)
 
