@@ -12,7 +12,7 @@ from zmqchat.history.batch import Batch
 from zmqchat.model.ids import PeerId
 from zmqchat.model.limits import TREE_UNANSWERED_MAX
 from zmqchat.protocol.awaited import AWAITED_S
-from zmqchat.protocol.debts import PING_AGAIN_S, TRIAL_S
+from zmqchat.protocol.debts import PING_AGAIN_S, TRIAL_S, WITHHELD_BYTES
 from zmqchat.protocol.facts import LinkBlocked
 from zmqchat.protocol.machine import EchoHeard, PeerLinked, PeerUnlinked
 from zmqchat.sim.author import Author
@@ -80,6 +80,8 @@ def test_an_answer_that_waits_on_a_slow_line_is_no_fault(answer: str) -> None:
     net = TreeNet()
     net.echo_s = lambda _node, _peer: 30.0
     node, (bob,) = linked(net, "bob")
+    # What is withheld from a slow peer comes behind what made it slow.
+    node.receive(bob, Relay(hops=1, batch=Author("dan").batch(texts=("x" * WITHHELD_BYTES,) * 2 * MOST).raw))
     for batch in announced(node, bob):
         withheld = Withheld(room=lobby(), id=tree_id(batch.raw))
         reply = Relay(hops=1, batch=batch.raw) if answer == "relay" else withheld
@@ -148,13 +150,23 @@ def test_more_than_a_peer_heeds_is_asked_for_later_and_blames_nobody() -> None:
     net = TreeNet()
     node, (bob,) = linked(net, "bob")
     names = asked(net)
-    batches = announced(node, bob, 600)
+    batches = {tree_id(batch.raw): batch for batch in announced(node, bob, 600)}
     for _ in range(200):
         net.run(0.05)
         for name in names.pop(bob, ()):
-            node.receive(bob, Withheld(room=lobby(), id=name))
+            node.receive(bob, Relay(hops=1, batch=batches[name].raw))
     net.run(3 * AWAITED_S)
     assert node.sent["Graft"] == len(batches) and not node.faults
+
+
+def test_who_withholds_what_it_announces_is_blamed() -> None:
+    """An answer to each request, and never a batch: that is no better than silence."""
+    net = TreeNet()
+    node, (eve,) = linked(net, "eve")
+    for batch in announced(node, eve):
+        net.at(1.0, functools.partial(node.receive, eve, Withheld(room=lobby(), id=tree_id(batch.raw))))
+    net.run(2.0)
+    assert [fault.peer for fault in node.faults] == [eve]
 
 
 def test_every_graft_for_a_batch_is_answered() -> None:

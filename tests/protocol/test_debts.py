@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zmqchat.model.limits import TREE_MISSING_PER_PEER_MAX, TREE_UNANSWERED_MAX
-from zmqchat.protocol.debts import BROKEN_S, PING_AGAIN_S, TRIAL_S, Debts
+from zmqchat.protocol.debts import BROKEN_S, EXCUSED_MAX, PING_AGAIN_S, TRIAL_S, WITHHELD_BYTES, Debts
 
 MOST = TREE_UNANSWERED_MAX + 1
 """So many broken words are a fault."""
@@ -41,10 +41,10 @@ def test_many_at_once_are_several_faults() -> None:
 def test_what_is_answered_late_is_paid() -> None:
     """Before the ping leaves or while it is under way; what was never asked for changes nothing."""
     debts = owing(MOST)
-    debts.paid(bytes(16))
+    debts.relayed(bytes(16), 0)
     assert debts.is_ping_due(0.0)
-    debts.paid((1).to_bytes(16, "big"))
-    debts.paid(b"unknown")
+    assert not debts.withheld((1).to_bytes(16, "big"), 0.0)
+    debts.relayed(b"unknown", 0)
     assert len(debts) == MOST - 2
     assert len(debts.judge(1.0)) == 0 and len(debts) == 0
 
@@ -74,3 +74,22 @@ def test_debts_are_bounded() -> None:
     """Who owes more than can be kept is held to account for that much."""
     debts = owing(3 * TREE_MISSING_PER_PEER_MAX)
     assert len(debts) == TREE_MISSING_PER_PEER_MAX
+
+
+def test_who_withholds_all_that_it_announces_is_blamed() -> None:
+    """To say so is an answer, but no better than silence where that goes on."""
+    debts = Debts()
+    faults = [fault for number in range(2 * MOST) for fault in debts.withheld(bytes((number,)), 1.0)]
+    assert len(faults) == 2
+
+
+def test_who_has_relayed_much_may_withhold_in_proportion() -> None:
+    """As an honest one does to a slow peer, behind megabytes; but no more than so much, whatever was sent."""
+    debts = Debts()
+    debts.relayed(b"large", 100 * WITHHELD_BYTES)
+    assert not any(debts.withheld(bytes((number,)), 1.0) for number in range(100))
+    assert sum(len(debts.withheld(bytes((number,)), 1.0)) for number in range(MOST)) == 1
+    debts.relayed(b"huge", 2 * EXCUSED_MAX * WITHHELD_BYTES)
+    for number in range(EXCUSED_MAX):
+        assert not debts.withheld(number.to_bytes(16, "big"), 1.0)
+    assert sum(len(debts.withheld(bytes((number,)), 1.0)) for number in range(MOST)) == 1

@@ -19,8 +19,7 @@ chain of eight as slow as eight disks. This node relays rooms that it is not in,
 
 A peer is slow when the RELAY frames that it was sent and has not said to have read (TAKEN) pass the link's budget: then
 it gets names only until it has caught up, and its GRAFTs, like those for what is not here any more, are answered by
-WITHHELD: who gives no answer is blamed (`debts`). A peer that does not know these frames gets PUSH where it is in the
-room. All this is an optimisation: what a relay drops, anti-entropy repairs.
+WITHHELD (`debts`). A peer that knows no such frames gets PUSH where it is in the room. Anti-entropy repairs the rest.
 """
 
 from __future__ import annotations
@@ -197,7 +196,7 @@ class Broadcast(Machine):
         if read is not None:
             self._send(peer, Taken(size_bytes=read))
         name = tree_id(frame.batch)
-        line.debts.paid(name)
+        line.debts.relayed(name, len(frame.batch))
         seen = self._relayed.get(name)
         if seen is None:
             self._new(peer, name, frame.batch, frame.hops, at)
@@ -419,7 +418,8 @@ class Broadcast(Machine):
 
     def _withheld(self, peer: PeerId, frame: Withheld, at: Instant) -> None:
         if peer in self._lines:
-            self._lines[peer].debts.paid(frame.id)
+            faults = self._lines[peer].debts.withheld(frame.id, at.now_s)
+            self.outbox += [PeerFaulted(peer=peer, fault=fault) for fault in faults]
             self._awaited.withheld(frame.id, peer, at.now_s)
             self._set_graft_timer(at)
 

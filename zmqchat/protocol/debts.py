@@ -6,6 +6,9 @@ is held against the peer only once it has answered a ping that was sent later, a
 
     late --a ping leaves--> tried --RELAY or WITHHELD--> paid
                               |----PONG, or none for TRIAL_S--> broken; a fault where there are too many in BROKEN_S
+
+Who announces and then withholds has broken its word too, unless it has sent much: an honest peer withholds where we are
+slow or have asked for much, and behind megabytes of RELAY. Each WITHHELD_BYTES of those excuse one.
 """
 
 from __future__ import annotations
@@ -22,11 +25,17 @@ link much sooner, and what is under way to one that is not takes less, on any li
 
 BROKEN_S = 60.0
 
+WITHHELD_BYTES = 1_024
+"""What a peer has relayed of for each batch that it may withhold: who is slow has 8 MiB under way to it."""
+
+EXCUSED_MAX = 16_384
+"""Batches that a peer may withhold at most for what it has relayed."""
+
 
 class Debts:
     """What one peer owes."""
 
-    __slots__ = ("_broken", "_broken_s", "_late", "_pinged_s", "_trial_s", "_tried")
+    __slots__ = ("_broken", "_broken_s", "_excused_bytes", "_late", "_pinged_s", "_trial_s", "_tried")
 
     def __init__(self) -> None:
         self._late: dict[bytes, None] = {}
@@ -35,6 +44,7 @@ class Debts:
         self._pinged_s = 0.0
         self._broken = 0
         self._broken_s = 0.0
+        self._excused_bytes = 0
 
     def __len__(self) -> int:
         """How many batches it owes."""
@@ -45,8 +55,20 @@ class Debts:
         if len(self) < TREE_MISSING_PER_PEER_MAX:
             self._late[name] = None
 
-    def paid(self, name: bytes) -> None:
-        """It has answered for this batch, asked or not."""
+    def relayed(self, name: bytes, size_bytes: int) -> None:
+        """It has sent this batch, asked or not."""
+        self._paid(name)
+        self._excused_bytes = min(self._excused_bytes + size_bytes, EXCUSED_MAX * WITHHELD_BYTES)
+
+    def withheld(self, name: bytes, now_s: float) -> list[Fault]:
+        """It says that it does not send this batch: the fault where that was too often."""
+        self._paid(name)
+        if self._excused_bytes >= WITHHELD_BYTES:
+            self._excused_bytes -= WITHHELD_BYTES
+            return []
+        return self._count(1, now_s)
+
+    def _paid(self, name: bytes) -> None:
         self._late.pop(name, None)
         self._tried.pop(name, None)
 
@@ -68,8 +90,11 @@ class Debts:
 
     def judge(self, now_s: float) -> list[Fault]:
         """The trial is over: the faults that it shows."""
+        broken, self._tried, self._trial_s = len(self._tried), {}, None
+        return self._count(broken, now_s)
+
+    def _count(self, broken: int, now_s: float) -> list[Fault]:
         if now_s - self._broken_s > BROKEN_S:
             self._broken, self._broken_s = 0, now_s
-        faults, self._broken = divmod(self._broken + len(self._tried), TREE_UNANSWERED_MAX + 1)
-        self._tried, self._trial_s = {}, None
+        faults, self._broken = divmod(self._broken + broken, TREE_UNANSWERED_MAX + 1)
         return [Fault(reason="protocol", detail="announces batches that it does not send")] * faults
