@@ -32,7 +32,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "latency": Experiment(latency, 1_000),
     "load": Experiment(load, 1_000),
     "shape": Experiment(shape, 10_000),
-    "switch": Experiment(switch, 256),
+    "switch": Experiment(switch, 64),
 }
 
 FIGURES: Final = Path("docs/explanation/figures")
