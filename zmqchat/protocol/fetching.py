@@ -305,7 +305,8 @@ class Fetching(Machine):
 
     def _finish_if_done(self, number: int, request: _Request, at: Instant) -> None:
         if request.done and not request.pages:
-            self._copies.fetched(request.place, at.now_s)
+            first, end = request.span
+            self._copies.fetched(request.place, end - first, at.now_s)
             wanted = self._end(number, request)
             if wanted is not None:
                 left = without(wanted.spans.get(request.peer, ()), [request.span])

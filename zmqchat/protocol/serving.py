@@ -26,7 +26,7 @@ from zmqchat.history.ranges import Extent
 from zmqchat.model.config import Config
 from zmqchat.model.ids import LogKey, PeerId, RoomId
 from zmqchat.model.limits import PAGE_BYTES_MAX, PAGES_IN_FLIGHT_MAX, REPAIR_BYTES_PER_S_MAX
-from zmqchat.protocol.copies import LINKS_FREE, LOGS_MAX, Copies
+from zmqchat.protocol.copies import LINKS_FREE, LOGS_MAX, Answer, Copies
 from zmqchat.protocol.effects import LoadRange, SetTimer
 from zmqchat.protocol.facts import Instant, RangeLoaded, TimerFired
 from zmqchat.protocol.interests import Interests
@@ -151,14 +151,14 @@ class Serving(Machine):
             )
 
     def _is_admitted(self, peer: PeerId, want: _Serving, at: Instant) -> bool:
+        extents = self._extents(want)
         is_free = not self._is_partial() or len(self._interests.peers_in(want.room)) <= LINKS_FREE
-        if is_free or not self._extents(want):
+        if is_free or not extents:
             return True
-        place = (want.room, want.key)
-        if not self._copies.admits(place, peer, want.first, want.end, at.now_s):
-            return False
-        want.excess = self._copies.is_excess(place, peer, want.first, want.end, at.now_s)
-        return True
+        first, end = max(want.first, extents[0].first), min(want.end, extents[-1].end)
+        answer = self._copies.asked((want.room, want.key), peer, first, end, at.now_s)
+        want.excess = answer is Answer.EXCESS
+        return answer is not Answer.NOT_NOW
 
     def _credit(self, peer: PeerId, frame: Credit, at: Instant) -> None:
         asker = self._askers.get(peer)

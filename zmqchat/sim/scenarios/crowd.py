@@ -37,6 +37,9 @@ SAID_FROM_S: Final = 15.0
 QUIET_S: Final = 5.0
 """Before the network heals nothing is said."""
 
+DOUBT_S: Final = 25.0
+"""Rest once all are equal, by which time nobody is suspected any more as one of the other half."""
+
 HALVES_PARTIAL: Final = Config(full_mesh_max=16, full_mesh_again=8)
 
 MESSAGES_PER_NODE: Final = 10
@@ -105,6 +108,7 @@ class CrowdHeal(Crowd):
     """
 
     config: ClassVar[Config] = HALVES_PARTIAL
+    rest_s: ClassVar[float] = DOUBT_S
 
     def checkers(self) -> Sequence[Checker]:
         """What was missing comes soon, and from all sides."""
