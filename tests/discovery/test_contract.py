@@ -188,6 +188,7 @@ async def test_a_quiet_node_is_not_found_and_finds_others(network: Network) -> N
     assert quiet.statistics().advertised
     quiet.advertise(False)
     quiet.advertise(False)
+    newcomer = friend
     # What was asked before may be answered up to a second later (RFC 6762, section 6): soon nobody new hears of it.
     for number in range(3, 13):
         _, newcomer = await network.start(number)
