@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zmqchat.sim.scenarios.chat import Chat
-from zmqchat.sim.scenarios.crowd import Crowd, CrowdGather, CrowdHeal, CrowdLoss
+from zmqchat.sim.scenarios.crowd import Crowd, CrowdGather, CrowdHeal, CrowdHealMuch, CrowdLoss
 from zmqchat.sim.scenarios.gaps import Chain, Isolated, Ring, Subnets
 from zmqchat.sim.scenarios.hostile_overlay import HostileEclipse, HostileGossip
 from zmqchat.sim.scenarios.hostile_sync import HostileClocks, HostileFork, HostileFrontiers, HostileWant
@@ -37,6 +37,7 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
     "crowd": Crowd,
     "crowd-gather": CrowdGather,
     "crowd-heal": CrowdHeal,
+    "crowd-heal-much": CrowdHealMuch,
     "crowd-loss": CrowdLoss,
     "forked-author": ForkedAuthor,
     "full-disk": FullDisk,

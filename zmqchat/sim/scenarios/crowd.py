@@ -43,6 +43,7 @@ DOUBT_S: Final = 25.0
 HALVES_PARTIAL: Final = Config(full_mesh_max=16, full_mesh_again=8)
 
 MESSAGES_PER_NODE: Final = 10
+MESSAGES_MUCH: Final = 10_000
 BURST: Final = 50
 
 
@@ -103,8 +104,8 @@ class CrowdLoss(Crowd):
 class CrowdHeal(Crowd):
     """The network falls into halves, in each of which ten messages a node are said; at the end of the run it heals.
 
-    They are said in bursts, as one batch or two each. The halves of a hundred nodes are partial meshes like those of a
-    thousand.
+    They are said in bursts, as one batch or two each, each burst by somebody of the half at random. The halves of a
+    hundred nodes are partial meshes like those of a thousand.
     """
 
     config: ClassVar[Config] = HALVES_PARTIAL
@@ -114,15 +115,27 @@ class CrowdHeal(Crowd):
         """What was missing comes soon, and from all sides."""
         return (Healing(self.options.duration_s),)
 
+    def messages(self) -> int:
+        """How many are said in each half."""
+        return MESSAGES_PER_NODE * self.options.nodes
+
     def plan(self, world: World) -> None:
         """The halves say as much each."""
         middle = len(world.honest) // 2
         halves = [world.honest[:middle], world.honest[middle:]]
         world.at(PARTED_S, world.partition, halves)
-        bursts = max(1, MESSAGES_PER_NODE * len(world.honest) // BURST)
+        bursts = max(1, self.messages() // BURST)
         pause_s = max(0.0, self.options.duration_s - QUIET_S - SAID_FROM_S) / bursts
         for half in halves:
             for number in range(bursts):
                 author, at_s = world.rng.choice(half), SAID_FROM_S + pause_s * number
                 for index in range(BURST):
                     world.at(at_s, world.say, author, ROOM, f"text {number}/{index} of node {author}")
+
+
+class CrowdHealMuch(CrowdHeal):
+    """The same with as much in each half as a thousand nodes say, however few they are."""
+
+    def messages(self) -> int:
+        """A thousand nodes say ten each."""
+        return MESSAGES_MUCH
