@@ -74,11 +74,15 @@ def curve_key(peer: PeerId) -> bytes | None:
 
 
 class Process:
-    """The machines of a node from a start to its end."""
+    """The machines of a node from a start to its end.
+
+    turns   how often anything was asked of them: where it is the same, nothing about them has changed
+    """
 
     def __init__(self, world: World, node: SimNode, mesh: MeshId, config: Config, rng: Random) -> None:
         self.number = node.number
         self.peer = node.peer
+        self.turns = 0
         self.alive = True
         self.is_stopping = False
         self.paused_s: float | None = None
@@ -139,6 +143,7 @@ class Process:
         if self.paused_s is not None:
             self._backlog.append((self.feed, (fact,)))
             return
+        self.turns += 1
         now_s, world = self._schedule.now_s, self._world
         world.digest.fact(now_s, self.number, fact)
         trace = world.watch.trace
@@ -156,6 +161,7 @@ class Process:
 
     def settle(self) -> None:
         """Collect what orders given as method calls have put into outboxes."""
+        self.turns += 1
         try:
             self._mesh.settle(self.instant())
         except Exception as error:  # noqa: BLE001  # as above

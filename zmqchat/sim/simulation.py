@@ -2,8 +2,9 @@
 
 How it works. The scenario plans its commands; simulated time passes up to the end of the trouble, with a look at the
 bounds every STEP_S (in a large world LARGE_STEP_S); then all is made whole, and the nodes get time to settle: until all
-members of each room hold the same and nothing waits, at most the scenario's settle_s, and a little more. Last the
-checkers look at what is there. What a machine throws ends the run, which has failed then.
+members of each room hold the same and nothing waits, at most the scenario's settle_s, and a little more. In a mesh of
+few links they get more still, until each author has heard of all who hold its newest message. Last the checkers look at
+what is there. What a machine throws ends the run, which has failed then.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class Simulation:
             self._pass(SETTLE_STEP_S)
             waited_s += SETTLE_STEP_S
         self._pass(self._scenario.rest_s)
+        rested_s = 0.0
+        while not self.world.schedule.stopped and rested_s < self._scenario.asked_s and self.world.awaits_word():
+            self._pass(SETTLE_STEP_S)
+            rested_s += SETTLE_STEP_S
 
     def _is_settled(self) -> bool:
         return self.world.agrees() and not self.world.network.backlog_s()

@@ -1,4 +1,4 @@
-"""The texts in batches, as a reader sees them; each batch is unpacked once for all nodes that read it."""
+"""The texts in batches, as a reader sees them; each batch is unpacked once for all that read it, and for its order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from zmqchat.crypto.twin import TwinCrypto
 from zmqchat.history.batch import Batch, open_stored
-from zmqchat.history.order import in_timeline_order
+from zmqchat.history.order import TimelineKey, timeline_key
 from zmqchat.model.events import Event
 from zmqchat.model.ids import MessageId, PeerId
 from zmqchat.wire.events import body_text, decode_event
@@ -23,33 +23,39 @@ class Said(NamedTuple):
     text: str
 
 
+class _Read(NamedTuple):
+    """What is kept of a batch: where it stands in its room's timeline, and its texts."""
+
+    place: TimelineKey
+    texts: tuple[Said, ...]
+
+
 class Texts:
     """Reads stored batches."""
 
     def __init__(self) -> None:
         self._crypto = TwinCrypto(PeerId(bytes(32)))
-        self._of: dict[bytes, tuple[Said, ...]] = {}
+        self._of: dict[bytes, _Read] = {}
 
     def of(self, raw: bytes) -> tuple[Said, ...]:
         """The texts in a batch, in order; its other events are left out."""
-        known = self._of.get(raw)
-        if known is None:
-            if len(self._of) >= BATCHES_KEPT_MAX:
-                self._of.clear()
-            known = self._of[raw] = tuple(self._read(self._opened(raw)))
-        return known
+        return self._read(raw).texts
 
     def in_order(self, raws: list[bytes]) -> list[Said]:
         """The texts of a room's batches in timeline order."""
-        with_texts = (self._opened(raw) for raw in raws if self.of(raw))
-        return [said for batch in in_timeline_order(with_texts) for said in self.of(batch.raw)]
+        return [said for read in sorted(map(self._read, raws)) for said in read.texts]
 
-    def _opened(self, raw: bytes) -> Batch:
-        batch = open_stored(raw, self._crypto)
-        assert isinstance(batch, Batch), batch
-        return batch
+    def _read(self, raw: bytes) -> _Read:
+        known = self._of.get(raw)
+        if known is None:
+            batch = open_stored(raw, self._crypto)
+            assert isinstance(batch, Batch), batch
+            if len(self._of) >= BATCHES_KEPT_MAX:
+                self._of.clear()
+            known = self._of[raw] = _Read(timeline_key(batch), tuple(self._said(batch)))
+        return known
 
-    def _read(self, batch: Batch) -> list[Said]:
+    def _said(self, batch: Batch) -> list[Said]:
         found = []
         for index, raw in enumerate(batch.events):
             event = decode_event(raw)

@@ -15,7 +15,7 @@ from zmqchat.model.addresses import Endpoint
 from zmqchat.model.config import Config
 from zmqchat.model.errors import ZmqChatError
 from zmqchat.model.events import Kind
-from zmqchat.model.ids import PeerId, RoomId, mesh_id, room_id
+from zmqchat.model.ids import LogKey, PeerId, RoomId, mesh_id, room_id
 from zmqchat.protocol.effects import PutArrival
 from zmqchat.protocol.facts import JoinRoom, LeaveRoom, PeerSighted, StopRequested
 from zmqchat.protocol.mesh import Mesh
@@ -74,6 +74,7 @@ class World:
         self.network = Network(self.schedule, Conditions(self._generator("conditions")), self._generator("network"))
         self._multicast = Multicast(self, self._generator("multicast"))
         self._pool: dict[bytes, bytes] = {}
+        self._rooms: dict[str, RoomId] = {}
         self.handled: Callable[[int, Mesh], None] | None = None
         self.hostile = frozenset(number for number, plan in enumerate(plans) if plan.tamper is not None)
         self.honest = tuple(number for number in range(len(plans)) if number not in self.hostile)
@@ -126,8 +127,10 @@ class World:
 
     def room(self, name: str) -> RoomId:
         """The id of a room."""
-        room = room_id(self.mesh, name)
-        self.watch.rooms.setdefault(room, name)
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = room_id(self.mesh, name)
+            self.watch.rooms[room] = name
         return room
 
     def join(self, number: int, name: str) -> bool:
@@ -378,6 +381,23 @@ class World:
             if len(held) > 1:
                 return False
         return True
+
+    def awaits_word(self) -> bool:
+        """Whether an author still waits to hear that a running member holds its newest message."""
+        for name in sorted(self.watch.rooms.values()):
+            room, members = self.room(name), self.members(name)
+            for number in members:
+                process = self.nodes[number].process
+                assert process is not None
+                data = process.machines.data
+                key = LogKey(data.ledger.me, data.ledger.own_log)
+                frontier = data.ledger.frontier(room, key)
+                if frontier is None or not frontier.end or data.ledger.rooms[room].frontier.is_forked(*key[:2]):
+                    continue
+                pending = data.receipts.state(room, key.log, frontier.end - 1).pending
+                if any(self.number_of(peer) in members for peer in pending):
+                    return True
+        return False
 
     def is_online(self, number: int, other: int) -> bool:
         """Whether a node shows another as in touch."""

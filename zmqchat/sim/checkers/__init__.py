@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zmqchat.sim.checkers.agreement import Members, Presence, Receipts, Timelines
-from zmqchat.sim.checkers.calm import Latency, Tree
+from zmqchat.sim.checkers.calm import Calm, Latency, Tree
 from zmqchat.sim.checkers.conduct import Bounds, Clocks, Links, NoFault, NoFork
 from zmqchat.sim.checkers.live import Live
 from zmqchat.sim.checkers.messages import AuthorOrder, Complete, Durable, Faithful, Once
@@ -12,6 +12,7 @@ from zmqchat.sim.checks import Checker
 
 def all_checkers() -> list[Checker]:
     """A fresh set for one run."""
+    calm = Calm()
     return [
         Once(),
         Faithful(),
@@ -28,6 +29,6 @@ def all_checkers() -> list[Checker]:
         Links(),
         Live(),
         Bounds(),
-        Tree(),
-        Latency(),
+        Tree(calm),
+        Latency(calm),
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from zmqchat.history.ranges import without
 from zmqchat.model.ids import LogKey, RoomId
-from zmqchat.sim.checkers.base import Base, machines_of, rooms_of, watched_members
+from zmqchat.sim.checkers.base import Base, Changes, machines_of, rooms_of, watched_members
 from zmqchat.sim.checks import CheckFailed
 
 if TYPE_CHECKING:
@@ -96,10 +96,11 @@ class Presence(Base):
 
     def __init__(self) -> None:
         self._met: set[tuple[int, int]] = set()
+        self._changes = Changes()
 
     def step(self, world: World) -> None:
         """Note who is in touch."""
-        for node in world.watched:
+        for node in self._changes.among(world, world.watched):
             process = world.nodes[node].process
             for peer in process.machines.peers.linked if process is not None else ():
                 other = world.number_of(peer)
@@ -132,6 +133,8 @@ class Receipts(Base):
 
     def __init__(self) -> None:
         self._rewound: set[int] = set()
+        self._changes = Changes()
+        self._lives: list[int] = []
         self._found: dict[tuple[int, str], tuple[LogKey, int, dict[int, int]]] = {}
 
     def rewound(self, node: int) -> None:
@@ -139,8 +142,10 @@ class Receipts(Base):
         self._rewound.add(node)
 
     def step(self, world: World) -> None:
-        """What each watched node believes of its newest message is true."""
-        for node in world.watched:
+        """What each watched node believes of its newest message is true, also of a node that was started again."""
+        lives, before = [node.lives for node in world.nodes], self._lives
+        self._lives, changed = lives, self._changes.among(world, world.watched)
+        for node in changed if lives == before else world.watched:
             self._check(world, node, {})
 
     def quiet(self, world: World) -> None:

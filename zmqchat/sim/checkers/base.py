@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from zmqchat.model.ids import LogKey, MessageId, peer_short
@@ -33,6 +34,27 @@ class Base:
 
     def quiet(self, world: World) -> None:
         """All is whole and has settled."""
+
+
+class Changes:
+    """Tells which nodes may have changed since it was last asked: what looks at all of them spends most of its time on
+    those that have not."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[int, int]] = {}
+
+    def among(self, world: World, nodes: Iterable[int]) -> list[int]:
+        """Those of the nodes that run, and have lived on or been started again."""
+        changed = []
+        for number in nodes:
+            node = world.nodes[number]
+            if node.process is None:
+                continue
+            turn = (node.lives, node.process.turns)
+            if self._seen.get(number) != turn:
+                self._seen[number] = turn
+                changed.append(number)
+        return changed
 
 
 def named(message: MessageId) -> str:

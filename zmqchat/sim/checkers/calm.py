@@ -54,11 +54,15 @@ class Calm:
 
     def __init__(self) -> None:
         self.since_s: float | None = None
+        self._looked_s = -1.0
         self._changed_s = 0.0
         self._state: _State | None = None
 
     def look(self, world: World) -> bool:
-        """Whether it is calm now."""
+        """Whether it is calm now; several may ask at one moment."""
+        if world.now_s == self._looked_s:
+            return self.since_s is not None
+        self._looked_s = world.now_s
         state = self._state_of(world)
         if state is None or state != self._state:
             self._changed_s = world.now_s
@@ -115,8 +119,8 @@ class Tree(Base):
 
     name = "tree"
 
-    def __init__(self) -> None:
-        self._calm = Calm()
+    def __init__(self, calm: Calm | None = None) -> None:
+        self._calm = calm or Calm()
         self._world: World | None = None
         self._relayed: dict[bytes, _Relayed | None] = {}
         self._spoke_s: dict[tuple[RoomId, PeerId], float] = {}
@@ -193,8 +197,8 @@ class Latency(Base):
 
     name = "latency"
 
-    def __init__(self) -> None:
-        self._calm = Calm()
+    def __init__(self, calm: Calm | None = None) -> None:
+        self._calm = calm or Calm()
         self._world: World | None = None
         self._said: dict[MessageId, _Said] = {}
 

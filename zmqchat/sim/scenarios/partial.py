@@ -29,7 +29,7 @@ TEXTS: Final = 8
 class Partial(Chat):
     """People who chat in a mesh of few links."""
 
-    rest_s: ClassVar[float] = ASKED_S
+    asked_s: ClassVar[float] = ASKED_S
     config: ClassVar[Config] = SMALL_PARTIAL
     nodes_drawn: ClassVar[tuple[int, ...]] = (8, 9, 10)
 
@@ -38,7 +38,7 @@ class PartialRooms(Rooms):
     """People who come and go in a mesh of few links, through nodes that are in other rooms."""
 
     settle_s: ClassVar[float] = 4 * Config().visit_interval_s  # a room's members may find each other by a visit only
-    rest_s: ClassVar[float] = ASKED_S
+    asked_s: ClassVar[float] = ASKED_S
     config: ClassVar[Config] = SMALL_PARTIAL
     nodes_drawn: ClassVar[tuple[int, ...]] = (8, 9, 10)
 
@@ -46,7 +46,7 @@ class PartialRooms(Rooms):
 class Calm(Partial):
     """A mesh of few links that has had its troubles: now and then a node goes or comes, and then the others talk."""
 
-    rest_s: ClassVar[float] = max(ASKED_S, CALM_AFTER_S + ROUNDS * ROUND_S)
+    rest_s: ClassVar[float] = CALM_AFTER_S + ROUNDS * ROUND_S
 
     def plan(self, world: World) -> None:
         """Each that goes comes back in the next round."""

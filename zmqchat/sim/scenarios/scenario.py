@@ -18,6 +18,7 @@ class Scenario(ABC):
 
     settle_s      how long the nodes may take to agree once all is whole
     rest_s        how long they run on then, so that what would still change does
+    asked_s       and how much longer at most, while an author still waits for word of who holds its newest message
     nodes_drawn   how many nodes it may have where no number is asked for; none: as any other scenario
     is_drawn      whether the swarm plays it unasked, and with any kind of trouble
     is_later      it came when seeds had been looked at already, and is drawn by a generator of its own, so that the
@@ -27,6 +28,7 @@ class Scenario(ABC):
 
     settle_s: ClassVar[float] = 60.0
     rest_s: ClassVar[float] = 8.0
+    asked_s: ClassVar[float] = 0.0
     config: ClassVar[Config] = Config()
     nodes_drawn: ClassVar[tuple[int, ...]] = ()
     is_drawn: ClassVar[bool] = True

@@ -28,13 +28,15 @@ class SlowPeer(Partial):
 
     slow          whose line it is
     thin_bytes_s  what it takes a second, (least, most)
-    long_texts    so many are long, one every long_every_s, which is 3 MB a second
+    long_texts    so many are long, one every long_every_s on average, which is 3 MB a second
+    burst         so many of them are said at once by one author, and go as a batch or two: the same in fewer frames
     """
 
     nodes_drawn: ClassVar[tuple[int, ...]] = (7, 8)
     thin_bytes_s: ClassVar[tuple[float, float]] = (60_000.0, 240_000.0)
     long_texts: ClassVar[int] = 180
     long_every_s: ClassVar[float] = 0.02
+    burst: ClassVar[int] = 4
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -46,15 +48,18 @@ class SlowPeer(Partial):
         self.slow = rng.choice(world.honest)
         others = [node for node in world.honest if node != self.slow]
         world.at(THIN_S, self.thin, world, low + (high - low) * rng.random())
-        at_s, number = THIN_S, 0
+        at_s, number, speaker = THIN_S, 0, others[0]
         while at_s < self.options.duration_s:
-            is_long = number < self.long_texts and number % OWN_EVERY != OWN_FIRST
-            text = f"text {number} ".ljust(LONG_BYTES if is_long else 0, "x")
-            world.at(
-                at_s, world.say, rng.choice(others) if number % OWN_EVERY != OWN_FIRST else self.slow, "lobby", text
-            )
-            at_s += self.long_every_s if number < self.long_texts else SHORT_EVERY_S
+            is_long, is_own = number < self.long_texts, number % OWN_EVERY == OWN_FIRST
+            if not is_own and (not is_long or number % self.burst == 0):
+                speaker = rng.choice(others)
+            text = f"text {number} ".ljust(LONG_BYTES if is_long and not is_own else 0, "x")
+            world.at(at_s, world.say, self.slow if is_own else speaker, "lobby", text)
             number += 1
+            if not is_long:
+                at_s += SHORT_EVERY_S
+            elif number % self.burst == 0:
+                at_s += self.burst * self.long_every_s
 
     def thin(self, world: World, bytes_s: float) -> None:
         """From now on no more than this comes in."""

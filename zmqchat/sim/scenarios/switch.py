@@ -18,7 +18,7 @@ UP_UNTIL, DOWN_FROM, DOWN_UNTIL, AGAIN_FROM, AGAIN_UNTIL = 0.15, 0.3, 0.4, 0.8, 
 class Switch(Chat):
     """Through both bounds of `full_mesh_max` and `full_mesh_again`, in each direction."""
 
-    rest_s: ClassVar[float] = ASKED_S
+    asked_s: ClassVar[float] = ASKED_S
     config: ClassVar[Config] = SMALL_PARTIAL
     is_drawn: ClassVar[bool] = False
     nodes_drawn: ClassVar[tuple[int, ...]] = (8, 9)
