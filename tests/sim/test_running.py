@@ -96,3 +96,11 @@ def test_the_collector_is_as_before_after_a_run(monkeypatch: pytest.MonkeyPatch,
         assert gc.get_threshold() == (1_234, 11, 12)
     finally:
         gc.set_threshold(*usual)
+
+
+def test_a_collector_without_thresholds_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyPy has neither of the two functions: a run there is the same one."""
+    digest = run_checked(SHORT).digest
+    monkeypatch.delattr(gc, "get_threshold")
+    monkeypatch.delattr(gc, "set_threshold")
+    assert run_checked(SHORT).digest == digest

@@ -74,6 +74,9 @@ def run_checked(options: Options, sinks: Sequence[JoiningSink] = (), snapshot: S
 
 @contextmanager
 def _seldom_collecting() -> Iterator[None]:
+    if not hasattr(gc, "get_threshold"):
+        yield  # PyPy's collector has no thresholds, and no need of them.
+        return
     before = gc.get_threshold()
     gc.set_threshold(GARBAGE_AFTER, *before[1:])
     try:
