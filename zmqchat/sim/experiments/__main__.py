@@ -32,7 +32,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "latency": Experiment(latency, 1_000),
     "load": Experiment(load, 1_000),
     "shape": Experiment(shape, 10_000),
-    "switch": Experiment(switch, 64),
+    "switch": Experiment(switch, 128),
 }
 
 FIGURES: Final = Path("docs/explanation/figures")
