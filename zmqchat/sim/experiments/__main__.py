@@ -29,8 +29,8 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "broadcast": Experiment(broadcast, 10_000),
     "catch-up": Experiment(catch_up, 1_000_000),
     "failures": Experiment(failures, 10_000),
-    "latency": Experiment(latency, 1_000),
-    "load": Experiment(load, 1_000),
+    "latency": Experiment(latency, 10_000),
+    "load": Experiment(load, 3_000),
     "shape": Experiment(shape, 10_000),
     "switch": Experiment(switch, 128),
 }

@@ -11,7 +11,7 @@ from zmqchat.sim.experiments.overlays import sizes_up_to
 from zmqchat.sim.experiments.table import Table, Value
 from zmqchat.sim.experiments.trees import MESSAGES, WARM_MESSAGES, measure, tree_mesh
 
-SIZES = (10, 30, 100, 300)
+SIZES = (10, 30, 100, 300, 1_000, 3_000)
 WHOLE_MAX = 1_000
 TREES_LEAST = 100
 

@@ -17,7 +17,7 @@ from zmqchat.sim.experiments.trees import MESSAGES, WARM_MESSAGES, measure, tree
 from zmqchat.sim.overlaynet import OverlayNet
 from zmqchat.sim.routes import HEADER_BYTES
 
-SIZES = (30, 100, 300)
+SIZES = (30, 100, 300, 1_000, 3_000)
 WHOLE_MAX = 300
 TREES_LEAST = 100
 REST_S = 30.0
