@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 LATELY_STEPS: Final = 600
 """Steps that a text may take from the call to its acknowledgement: a minute of a slow or paused machine."""
 
-ASKED_IN_STEPS: Final = 3
-"""In so many steps all machines of each node that did anything are asked what they keep, of a third in each."""
-
 
 class NoFault(Base):
     """No honest node finds fault with another."""
@@ -146,15 +143,14 @@ class Links(Base):
 class Bounds(Base):
     """Nothing that a node keeps grows beyond its bound.
 
-    After each fact one of the node's machines is asked what it keeps, in turn. At each step all of them are, of one
-    node in ASKED_IN_STEPS: asking all after each fact would take as long as all else together, and asking all nodes
-    at each step a fifth of it.
+    After each fact one of the node's machines is asked what it keeps, in turn, and at each step all of them are where
+    the node did anything: asking all after each fact would take as long as all else together.
     """
 
     name = "bounds"
 
     def __init__(self) -> None:
-        self._turn = self._steps = 0
+        self._turn = 0
         self._found: CheckFailed | None = None
         self._watched: frozenset[int] = frozenset()
         self._changes = Changes()
@@ -166,9 +162,7 @@ class Bounds(Base):
             world.handled = self._handled
         if self._found is not None:
             raise self._found
-        self._steps += 1
-        asked = world.watched[self._steps % ASKED_IN_STEPS :: ASKED_IN_STEPS] if self._steps > 1 else world.watched
-        for node in self._changes.among(world, asked):
+        for node in self._changes.among(world, world.watched):
             machines = machines_of(world, node)
             for machine in machines.mesh.machines if machines is not None else ():
                 _look(node, machine)
