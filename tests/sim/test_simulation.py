@@ -132,3 +132,11 @@ def test_what_a_thin_line_was_given_is_waited_for() -> None:
     """Half a megabyte queues on a line of some kilobytes a second: all comes, long after the trouble."""
     options = draw(5001719, scenario="stream", nodes=3, duration_s=16.0, faults=("slow-peer",))
     assert Simulation(options, checkers=all_checkers()).run().failed == ()
+
+
+def test_in_few_links_a_run_waits_for_word_of_who_left() -> None:
+    """Leaving is told by visits there, which come later than all have the same texts."""
+    options = draw(30_009_015, scenario="partial-rooms", nodes=9, duration_s=7.0, faults=("partition",))
+    simulation = Simulation(options, checkers=all_checkers())
+    assert simulation.run().failed == ()
+    assert not simulation.world.awaits_word()

@@ -3,8 +3,8 @@
 How it works. The scenario plans its commands; simulated time passes up to the end of the trouble, with a look at the
 bounds every STEP_S (in a large world LARGE_STEP_S); then all is made whole, and the nodes get time to settle: until all
 members of each room hold the same and nothing waits, at most the scenario's settle_s, and a little more. In a mesh of
-few links they get more still, until each author has heard of all who hold its newest message. Last the checkers look at
-what is there. What a machine throws ends the run, which has failed then.
+few links they get more still, until all have heard who came and left, and each author of all who hold its newest
+message. Last the checkers look at what is there. What a machine throws ends the run, which has failed then.
 """
 
 from __future__ import annotations

@@ -383,13 +383,16 @@ class World:
         return True
 
     def awaits_word(self) -> bool:
-        """Whether an author still waits to hear that a running member holds its newest message."""
+        """Whether a member has still to hear who came or left, or that a running one holds its newest message."""
         for name in sorted(self.watch.rooms.values()):
             room, members = self.room(name), self.members(name)
+            there = sorted(self.nodes[number].peer for number in members)
             for number in members:
                 process = self.nodes[number].process
                 assert process is not None
                 data = process.machines.data
+                if data.membership.book(room).members() != there:
+                    return True
                 key = LogKey(data.ledger.me, data.ledger.own_log)
                 frontier = data.ledger.frontier(room, key)
                 if frontier is None or not frontier.end or data.ledger.rooms[room].frontier.is_forked(*key[:2]):

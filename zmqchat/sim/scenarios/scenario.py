@@ -18,7 +18,7 @@ class Scenario(ABC):
 
     settle_s      how long the nodes may take to agree once all is whole
     rest_s        how long they run on then, so that what would still change does
-    asked_s       and how much longer at most, while an author still waits for word of who holds its newest message
+    asked_s       and how much longer at most, while word of who is in a room, or of who holds its texts, is on its way
     nodes_drawn   how many nodes it may have where no number is asked for; none: as any other scenario
     is_drawn      whether the swarm plays it unasked, and with any kind of trouble
     is_later      it came when seeds had been looked at already, and is drawn by a generator of its own, so that the
